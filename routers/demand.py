@@ -6,7 +6,7 @@ wire formats of `streams.messages` are composed of them; decisions read them.
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -42,7 +42,7 @@ def _sane_time(at: datetime) -> datetime:
     """
     if not YEARS[0] <= at.year <= YEARS[1]:
         raise ValueError(f"year {at.year} is outside {YEARS[0]} to {YEARS[1]}")
-    return at.astimezone(timezone.utc)
+    return at.astimezone(UTC)
 
 
 Text = Annotated[str, AfterValidator(_clean_text)]

@@ -1,0 +1,179 @@
+"""The values of a case's life: its states, what it is, what happened to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Literal
+
+from routers.demand import Candidate, Classification, DemandKind, ResolvedPlace, Value
+
+
+class CaseState(StrEnum):
+    """Where a case stands."""
+
+    NEW = "new"
+    """Not registered: only follow-ups that overtook their demand are held."""
+    IN_REVIEW = "in_review"
+    DISPATCHED = "dispatched"
+    IN_PROGRESS = "in_progress"
+    RETURN_PENDING = "return_pending"
+    CALL_BACK = "call_back"
+    CLOSED = "closed"
+    ANSWERED = "answered"
+    DECLINED = "declined"
+    WITHDRAWN = "withdrawn"
+
+
+class Role(StrEnum):
+    """What an actor is to a case."""
+
+    LEAD = "lead"
+    CO_HANDLER = "co_handler"
+    DESK = "desk"
+    SUPERVISOR = "supervisor"
+    CITIZEN = "citizen"
+    CLOCK = "clock"
+    PIPELINE = "pipeline"
+
+
+ENDED = frozenset({CaseState.CLOSED, CaseState.ANSWERED, CaseState.DECLINED, CaseState.WITHDRAWN})
+WITH_UNIT = frozenset({CaseState.DISPATCHED, CaseState.IN_PROGRESS})
+WITH_DESK = frozenset({CaseState.IN_REVIEW, CaseState.RETURN_PENDING, CaseState.CALL_BACK})
+OPEN = WITH_UNIT | WITH_DESK
+
+ClockName = Literal["accept", "due", "orphan"]
+"""`accept`: a unit must take it; `due`: the citizen must have an answer; `orphan`: a follow-up awaits its demand."""
+
+ORPHAN_WAIT = timedelta(hours=24)
+"""How long a follow-up that overtook its demand is held."""
+
+
+class Facts(Value):
+    """What is known of a demand once triage is done; never changes, masked throughout."""
+
+    channel: str
+    created_at: datetime
+    received_at: datetime
+    title: str | None = None
+    text: str
+    address: str | None = None
+    place: ResolvedPlace
+    classification: Classification
+    candidates: tuple[Candidate, ...] = ()
+    confidential: bool = False
+    reachable: bool = True
+    digest: str = ""
+    city_version: str = ""
+
+    @property
+    def kind(self) -> DemandKind | None:
+        """Return what the citizen wants (诉求类型)."""
+        return self.classification.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Custody:
+    """Who held the case from when to when (UTC); `until` is None while it lasts."""
+
+    unit: str
+    since: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A follow-up that came before its demand."""
+
+    kind: Literal["urge", "supplement", "withdraw", "rate"]
+    id: str
+    at: datetime
+    channel: str
+    text: str | None = None
+    solved: bool | None = None
+    satisfied: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """An answer that waits for its contact note."""
+
+    text: str
+    result: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case as its events left it."""
+
+    case_id: str
+    seq: int = 0
+    """Number of events folded; the version that guards every write."""
+    state: CaseState = CaseState.NEW
+    updated_at: datetime | None = None
+    registered_at: datetime | None = None
+    ended_at: datetime | None = None
+    category: str | None = None
+    tier: str = ""
+    custodian: str | None = None
+    custody: tuple[Custody, ...] = ()
+    lead: str | None = None
+    co: tuple[str, ...] = ()
+    dispatches: int = 0
+    dispatched_at: datetime | None = None
+    rule: str | None = None
+    why: str = ""
+    accept_by: datetime | None = None
+    due_at: datetime | None = None
+    accepted: bool = False
+    contacted: bool = False
+    answer: str | None = None
+    result: str | None = None
+    filed: Filed | None = None
+    returns: int = 0
+    returnable: bool = True
+    return_reason: str | None = None
+    proposed: str | None = None
+    ruled_wrong: tuple[str, ...] = ()
+    redo: int = 0
+    tries: int = 0
+    urged: int = 0
+    notes: tuple[str, ...] = ()
+    """The last few notes and supplements, newest last; all of them are in the events."""
+    escalated: tuple[ClockName, ...] = ()
+    exemption: str | None = None
+    """Coded reason that stands for a missing contact (I6) or a missing `solved` (I7)."""
+    held: tuple[Held, ...] = ()
+    facts: Facts | None = field(default=None)
+
+    @property
+    def open(self) -> bool:
+        """Tell whether somebody must still act."""
+        return self.state in OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a case; stored for ever, in order of `seq`."""
+
+    kind: str
+    at: datetime
+    actor: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A no, with the code its sender is told."""
+
+    code: str
+
+
+Decision = tuple[Event, ...] | Refusal
+"""No events and no refusal: the input had its effect before (`already`)."""
+
+NOTES_SHOWN = 5
+"""How many of the latest notes travel with a work item."""

@@ -1,0 +1,549 @@
+"""Every message on the wire, in one place: pydantic models, JSON in UTF-8, CloudEvents 1.0 headers.
+
+Binary content mode (CloudEvents Kafka binding 1.0): the value is the data, the attributes
+are headers `ce_<name>`. Readers ignore unknown fields; an unknown `schema` number is an error
+the reader decides on: a dead letter when it came from outside, a halt when it is our own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from routers.demand import (
+    TEXT_LIMIT,
+    ChannelName,
+    Classification,
+    Demand,
+    DemandId,
+    DemandKind,
+    Instant,
+    ResolvedPlace,
+    Text,
+    UnitCode,
+    Value,
+    Verdict,
+)
+from routers.life import CaseState, Role
+
+M = TypeVar("M")
+
+Headers = Sequence[tuple[str, bytes]]
+"""Kafka headers as every client library gives them."""
+
+SOURCE = "/yiwang"
+"""CloudEvents source of everything the pipeline itself says."""
+
+Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
+"""An id a sender makes: printable ASCII, no blanks."""
+
+
+class Message(Value):
+    """Base of all wire messages."""
+
+    schema_version: int = Field(1, alias="schema")
+
+    @classmethod
+    def ce_type(cls) -> str:
+        """Return the CloudEvents type: `cn.yiwang.<noun>.v<schema>`."""
+        noun = CE_NOUNS[cls]
+        return f"cn.yiwang.{noun}.v1"
+
+    def encode(self) -> bytes:
+        """Return the value bytes: JSON, absent fields left out."""
+        return self.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+class Origin(Value):
+    """Where on intake a message came from; it is counted there once."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+# ---- intake.<channel> -------------------------------------------------------------------------
+
+
+class NewDemand(Message, Demand):
+    """A demand, as a channel submits it."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    type: Literal["demand"] = "demand"
+
+
+class FollowUpBase(Message):
+    """What a citizen says later about an own demand."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    follow_up_id: Identifier
+    demand_id: DemandId
+    channel: ChannelName
+    created_at: Instant
+
+
+class Urge(FollowUpBase):
+    """催办: please hurry."""
+
+    type: Literal["urge"] = "urge"
+    text: Text | None = Field(None, max_length=TEXT_LIMIT)
+
+
+class Supplement(FollowUpBase):
+    """补充: more facts."""
+
+    type: Literal["supplement"] = "supplement"
+    text: Text = Field(min_length=1, max_length=TEXT_LIMIT)
+
+
+class Withdraw(FollowUpBase):
+    """撤诉: the citizen takes the demand back."""
+
+    type: Literal["withdraw"] = "withdraw"
+    text: Text | None = Field(None, max_length=TEXT_LIMIT)
+
+
+class Rate(FollowUpBase):
+    """评价: the citizen says by own hand what the call-back would ask."""
+
+    type: Literal["rate"] = "rate"
+    solved: bool
+    satisfied: bool | None = None
+    text: Text | None = Field(None, max_length=TEXT_LIMIT)
+
+
+FollowUp = Urge | Supplement | Withdraw | Rate
+Intake = Annotated[NewDemand | Urge | Supplement | Withdraw | Rate, Field(discriminator="type")]
+INTAKE: TypeAdapter[NewDemand | FollowUp] = TypeAdapter(Intake)
+
+# ---- demands (triage -> casework) ----------------------------------------------------------------
+
+
+class TriagedDemand(Message):
+    """A demand after triage: masked, placed, classified, ruled on."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    type: Literal["triaged"] = "triaged"
+    origin: Origin
+    demand_id: DemandId
+    channel: ChannelName
+    client_seq: int | None = None
+    created_at: datetime
+    received_at: datetime
+    triaged_at: datetime
+    digest: str
+    """SHA-256 (first 16 hex digits) of the submitted bytes: tells an altered resubmission from a repeat."""
+    title: str | None = None
+    text: str
+    address: str | None = None
+    """Masked, as are title and text."""
+    place: ResolvedPlace
+    classification: Classification
+    tier: str
+    confidential: bool = False
+    reachable: bool = True
+    """The vault holds a contact; without one nobody can call back."""
+    verdict: Verdict
+    city_version: str
+
+
+class TriagedFollowUp(Message):
+    """A follow-up after triage: its text masked."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    type: Literal["follow_up"] = "follow_up"
+    origin: Origin
+    follow_up_id: Identifier
+    demand_id: DemandId
+    channel: ChannelName
+    action: Literal["urge", "supplement", "withdraw", "rate"]
+    created_at: datetime
+    text: str | None = None
+    solved: bool | None = None
+    satisfied: bool | None = None
+
+
+Triaged = Annotated[TriagedDemand | TriagedFollowUp, Field(discriminator="type")]
+TRIAGED: TypeAdapter[TriagedDemand | TriagedFollowUp] = TypeAdapter(Triaged)
+
+# ---- commands (clock ticker -> casework) ----------------------------------------------------------
+
+
+class ClockDue(Message):
+    """A clock of a case has run out; ignored when `generation` is no longer current."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    type: Literal["clock.due"] = "clock.due"
+    command_id: Identifier
+    """`<case>:<clock>:<generation>`: firing twice is one command."""
+    case_id: DemandId
+    clock: Literal["accept", "due", "orphan"]
+    generation: int = Field(ge=1)
+    due_at: datetime
+
+
+COMMAND: TypeAdapter[ClockDue] = TypeAdapter(ClockDue)
+
+# ---- replies (units -> casework) ----------------------------------------------------------------
+
+
+class ReplyBase(Message):
+    """What a unit says about one case; signed (`sign`)."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    reply_id: Identifier
+    unit: UnitCode
+    case_id: DemandId
+    at: Instant
+    by: Text | None = Field(None, max_length=64)
+    """The clerk, as the unit names its people."""
+
+
+class Accept(ReplyBase):
+    """签收: we take it."""
+
+    action: Literal["accept"] = "accept"
+
+
+class ContactNote(ReplyBase):
+    """先行联系: we have spoken to the citizen."""
+
+    action: Literal["contact"] = "contact"
+    text: Text = Field("", max_length=TEXT_LIMIT)
+
+
+class Note(ReplyBase):
+    """办理进展: a note of progress."""
+
+    action: Literal["note"] = "note"
+    text: Text = Field(min_length=1, max_length=TEXT_LIMIT)
+
+
+class Answer(ReplyBase):
+    """办结: done, with the answer for the citizen; from the desk: answered at once."""
+
+    action: Literal["answer"] = "answer"
+    text: Text = Field(min_length=1, max_length=TEXT_LIMIT)
+    result: Literal["solved", "partly", "explained", "unsolvable"] = "solved"
+    exemption: Text | None = Field(None, max_length=32)
+    """Code that stands for the missing contact record (invariant I6)."""
+
+
+class Return(ReplyBase):
+    """退单: not ours, with the coded reason."""
+
+    action: Literal["return"] = "return"
+    reason: str = Field(pattern=r"^R[1-9]$")
+    basis: Text | None = Field(None, max_length=2000)
+    propose: UnitCode | None = None
+    text: Text | None = Field(None, max_length=TEXT_LIMIT)
+
+
+class Dispatch(ReplyBase):
+    """派单 or 改派: the desk rules who handles it."""
+
+    action: Literal["dispatch"] = "dispatch"
+    to: UnitCode
+    co: tuple[UnitCode, ...] = ()
+    category: str | None = None
+    reason: Text = Field("", max_length=2000)
+    final: bool = False
+    """A ruling that cannot be returned (invariant I5)."""
+
+
+class Decline(ReplyBase):
+    """不予受理: the desk declines, with the place to turn to."""
+
+    action: Literal["decline"] = "decline"
+    code: str = Field(max_length=32)
+    text: Text = Field(min_length=1, max_length=TEXT_LIMIT)
+
+
+class CallBack(ReplyBase):
+    """回访: what the citizen said."""
+
+    action: Literal["call_back"] = "call_back"
+    reached: bool = True
+    solved: bool | None = None
+    satisfied: bool | None = None
+    text: Text | None = Field(None, max_length=TEXT_LIMIT)
+
+
+Reply = Annotated[
+    Accept | ContactNote | Note | Answer | Return | Dispatch | Decline | CallBack, Field(discriminator="action")
+]
+AnyReply = Accept | ContactNote | Note | Answer | Return | Dispatch | Decline | CallBack
+REPLY: TypeAdapter[AnyReply] = TypeAdapter(Reply)
+
+# ---- work.<unit> (casework -> units) ----------------------------------------------------------------
+
+
+class WorkItem(Message):
+    """One open piece of work in a unit's queue; a finished one is a tombstone under the same key."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    type: Literal["item"] = "item"
+    case_id: DemandId
+    seq: int
+    """Sequence number of the case; readers drop anything not newer than what they have."""
+    unit: UnitCode
+    role: Role
+    state: CaseState
+    task: Literal["handle", "assist", "rule", "call_back", "supervise"]
+    receipt: str
+    kind: DemandKind | None = None
+    category: str | None = None
+    category_name: str | None = None
+    urgency: str
+    tier: str
+    title: str | None = None
+    text: str
+    place: ResolvedPlace
+    address: str | None = None
+    created_at: datetime
+    registered_at: datetime
+    dispatched_at: datetime | None = None
+    accept_by: datetime | None = None
+    due_at: datetime | None = None
+    accepted: bool = False
+    contacted: bool = False
+    returnable: bool = True
+    redo: int = 0
+    urged: int = 0
+    confidential: bool = False
+    reachable: bool = True
+    why: str
+    """Why it is here: rule and reason."""
+    candidates: tuple[dict[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+    answer: str | None = None
+
+
+class ReplyRefused(Message):
+    """The pipeline's no to a reply; key is the reply's id, so it displaces no item."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    type: Literal["refused"] = "refused"
+    reply_id: str
+    case_id: str | None = None
+    unit: UnitCode
+    code: str
+    text: str
+    at: datetime
+
+
+Work = Annotated[WorkItem | ReplyRefused, Field(discriminator="type")]
+WORK: TypeAdapter[WorkItem | ReplyRefused] = TypeAdapter(Work)
+
+# ---- outcome.<channel> (casework -> channels) -------------------------------------------------------
+
+
+class Outcome(Message):
+    """What a channel may tell its citizen: the receipt, each change of state, the answer."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    type: Literal["outcome"] = "outcome"
+    outcome_id: str
+    demand_id: str | None = None
+    """Absent only when the submitted bytes named none."""
+    about: str | None = None
+    """Id of the submission this answers: the demand's, or the follow-up's."""
+    origin: Origin | None = None
+    """The intake record this answers, so that a channel can pair even what had no id."""
+    channel: ChannelName
+    seq: int
+    """Sequence number of the case; 0 where there is no case."""
+    code: str
+    """`accepted`, `duplicate`, `follow_up`, `state`, or the code of a refusal."""
+    refused: bool = False
+    state: str | None = None
+    receipt: str | None = None
+    unit: str | None = None
+    unit_name: str | None = None
+    due_at: datetime | None = None
+    text: str
+    """Chinese, for the citizen."""
+    answer: str | None = None
+    at: datetime
+
+
+OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
+
+# ---- deadletters ----------------------------------------------------------------------------------
+
+
+class DeadLetter(Message):
+    """What is known of a message that could not be decided on; travels as headers (`yw_*`).
+
+    The value is the original bytes, sealed by the vault.
+    """
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    type: Literal["dead_letter"] = "dead_letter"
+    letter_id: str
+    origin: Origin
+    stage: Literal["triage", "casework"]
+    code: str
+    reason: str
+    demand_id: str | None = None
+    channel: str | None = None
+    at: datetime
+
+
+DEADLETTER: TypeAdapter[DeadLetter] = TypeAdapter(DeadLetter)
+
+CE_NOUNS: Mapping[type[Message], str] = {
+    NewDemand: "demand.submitted",
+    Urge: "demand.urged",
+    Supplement: "demand.supplemented",
+    Withdraw: "demand.withdrawn",
+    Rate: "demand.rated",
+    TriagedDemand: "demand.triaged",
+    TriagedFollowUp: "demand.followed_up",
+    ClockDue: "clock.due",
+    Accept: "reply.accept",
+    ContactNote: "reply.contact",
+    Note: "reply.note",
+    Answer: "reply.answer",
+    Return: "reply.return",
+    Dispatch: "reply.dispatch",
+    Decline: "reply.decline",
+    CallBack: "reply.call_back",
+    WorkItem: "work.item",
+    ReplyRefused: "work.refused",
+    Outcome: "demand.outcome",
+    DeadLetter: "deadletter",
+}
+"""Message to CloudEvents noun; the list of every message there is."""
+
+
+def ce_headers(
+    message_type: type[Message],
+    event_id: str,
+    *,
+    subject: str | None = None,
+    at: datetime | None = None,
+    source: str = SOURCE,
+    **extensions: str,
+) -> list[tuple[str, bytes]]:
+    """Return the CloudEvents 1.0 attributes of a message as Kafka headers (binary mode).
+
+    Args:
+        message_type: gives `ce_type`.
+        event_id: unique within `source`.
+        subject: the case id, usually.
+        at: `ce_time`.
+        source: who says it: a channel, a unit or the pipeline.
+        extensions: further attributes; names lower-case letters and digits only.
+    """
+    pairs = [
+        ("content-type", b"application/json"),
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event_id.encode()),
+        ("ce_source", source.encode()),
+        ("ce_type", message_type.ce_type().encode()),
+    ]
+    if subject is not None:
+        pairs.append(("ce_subject", subject.encode()))
+    if at is not None:
+        pairs.append(("ce_time", rfc3339(at).encode()))
+    pairs += [(f"ce_{name}", value.encode()) for name, value in extensions.items()]
+    return pairs
+
+
+def rfc3339(at: datetime) -> str:
+    """Return a moment as RFC 3339 in UTC with microseconds and `Z`."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def header(headers: Headers | None, name: str) -> str | None:
+    """Return the last header of that name as text, or None; undecodable bytes count as absent."""
+    for key, value in reversed(headers or ()):
+        if key == name and value is not None:
+            try:
+                return bytes(value).decode()
+            except UnicodeDecodeError:
+                return None
+    return None
+
+
+# ---- signatures -----------------------------------------------------------------------------------
+
+KEY_HEADER = "yw_key"
+SIGNATURE_HEADER = "yw_signature"
+
+
+def sign(secret: bytes, reply_id: str, value: bytes) -> str:
+    """Return the signature of a reply: hex HMAC-SHA256 (RFC 2104) over its id, a line feed and its bytes."""
+    return hmac.new(secret, reply_id.encode() + b"\n" + value, hashlib.sha256).hexdigest()
+
+
+def signature_holds(secret: bytes, reply_id: str, value: bytes, signature: str) -> bool:
+    """Tell in constant time whether `sign` gives this signature."""
+    return hmac.compare_digest(sign(secret, reply_id, value).encode(), signature.encode())
+
+
+# ---- decoding -------------------------------------------------------------------------------------
+
+
+class UndecodableError(Exception):
+    """A message that cannot be read; `code` is for machines, the text for people."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+_FIELD_CODES: Iterable[tuple[str, str, str]] = (
+    ("crs", "missing", "coordinates_without_system"),
+    ("text", "string_too_long", "text_too_long"),
+    ("schema", "literal_error", "unknown_schema"),
+    ("type", "union_tag_invalid", "unknown_type"),
+)
+
+
+def decode(adapter: TypeAdapter[M], value: bytes | None) -> M:
+    """Read one message.
+
+    Args:
+        adapter: one of the module's adapters (`INTAKE`, `TRIAGED`, `REPLY`, ...).
+        value: the record's bytes.
+
+    Raises:
+        UndecodableError: with a coded reason; nothing else.
+    """
+    if value is None:
+        raise UndecodableError("empty", "the record has no value")
+    try:
+        return adapter.validate_json(value)
+    except ValidationError as error:
+        raise _reading_error(error) from error
+    except (ValueError, RecursionError) as error:
+        raise UndecodableError("invalid", str(error)[:500]) from error
+
+
+def _reading_error(error: ValidationError) -> UndecodableError:
+    """Turn pydantic's list of mistakes into one code and one short text without any of the data."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    kind = first["type"]
+    message = f"{where}: {first['msg']}" if where else first["msg"]
+    if kind == "json_invalid":
+        return UndecodableError("not_json", message[:500])
+    for field, field_kind, code in _FIELD_CODES:
+        if kind == field_kind and (where.endswith(field) or kind.startswith("union_tag")):
+            return UndecodableError(code, message[:500])
+    for word, code in (
+        ("NUL byte", "nul_byte"),
+        ("surrogate", "lone_surrogate"),
+        ("is outside", "time_out_of_range"),
+    ):
+        if word in message:
+            return UndecodableError(code, message[:500])
+    return UndecodableError("invalid", message[:500])
