@@ -82,6 +82,7 @@ def _on_dispatched(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
         lead=data["unit"],
         co=tuple(data["co"]),
         dispatches=case.dispatches + 1,
+        first_dispatched_at=case.first_dispatched_at or event.at,
         dispatched_at=event.at,
         rule=data.get("rule"),
         why=data["why"],

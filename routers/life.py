@@ -123,6 +123,7 @@ class Case:
     lead: str | None = None
     co: tuple[str, ...] = ()
     dispatches: int = 0
+    first_dispatched_at: datetime | None = None
     dispatched_at: datetime | None = None
     rule: str | None = None
     why: str = ""
