@@ -230,7 +230,7 @@ class Ledger:
                     for row in _by_keys(
                         connection,
                         select(INPUT.c.input_id, INPUT.c.disposition, INPUT.c.code, INPUT.c.digest).where(
-                            INPUT.c.disposition != "repeat"
+                            INPUT.c.disposition.not_in(("repeat", "dead_lettered"))
                         ),
                         INPUT.c.input_id,
                         input_ids,

@@ -11,12 +11,13 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from routers.demand import (
     TEXT_LIMIT,
+    Candidate,
     ChannelName,
     Classification,
     Demand,
@@ -319,26 +320,20 @@ class WorkItem(Message):
     reachable: bool = True
     why: str
     """Why it is here: rule and reason."""
-    candidates: tuple[dict[str, Any], ...] = ()
+    candidates: tuple[Candidate, ...] = ()
     notes: tuple[str, ...] = ()
     answer: str | None = None
 
 
-class ReplyRefused(Message):
-    """The pipeline's no to a reply; key is the reply's id, so it displaces no item."""
+WORK: TypeAdapter[WorkItem] = TypeAdapter(WorkItem)
 
-    schema_version: Literal[1] = Field(1, alias="schema")
-    type: Literal["refused"] = "refused"
-    reply_id: str
-    case_id: str | None = None
-    unit: UnitCode
-    code: str
-    text: str
-    at: datetime
-
-
-Work = Annotated[WorkItem | ReplyRefused, Field(discriminator="type")]
-WORK: TypeAdapter[WorkItem | ReplyRefused] = TypeAdapter(Work)
+SEQUENCE_HEADER = "ce_sequence"
+REPLY_HEADER = "ce_replyid"
+RESULT_HEADER = "ce_result"
+RESULT_TEXT_HEADER = "ce_resulttext"
+"""A record on a work queue that answers a reply says so in these headers: which reply, its
+result (`applied` or a refusal's code) and the clerk's text. Its value is what the unit now has
+open of that case, or nothing."""
 
 # ---- outcome.<channel> (casework -> channels) -------------------------------------------------------
 
@@ -415,7 +410,6 @@ CE_NOUNS: Mapping[type[Message], str] = {
     Decline: "reply.decline",
     CallBack: "reply.call_back",
     WorkItem: "work.item",
-    ReplyRefused: "work.refused",
     Outcome: "demand.outcome",
     DeadLetter: "deadletter",
 }
@@ -472,7 +466,30 @@ def header(headers: Headers | None, name: str) -> str | None:
     return None
 
 
+def text_of(raw: bytes | None) -> str | None:
+    """Return bytes as text, None when there are none or they are not UTF-8."""
+    try:
+        return raw.decode() if raw is not None else None
+    except UnicodeDecodeError:
+        return None
+
+
+_DEMAND_ID: TypeAdapter[str] = TypeAdapter(DemandId)
+
+
+def is_demand_id(text: str) -> bool:
+    """Tell whether a text has the form of a demand id."""
+    try:
+        _DEMAND_ID.validate_python(text)
+    except ValidationError:
+        return False
+    return True
+
+
 # ---- signatures -----------------------------------------------------------------------------------
+
+LETTER_HEADER = "yw_letter"
+"""A dead letter's `DeadLetter` as JSON; its value is the sealed original."""
 
 KEY_HEADER = "yw_key"
 SIGNATURE_HEADER = "yw_signature"

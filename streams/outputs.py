@@ -1,0 +1,306 @@
+"""What the world is told: work items, outcomes and dead letters, derived from events.
+
+Pure but for encoding: the same events give the same bytes, and every message has an id made
+from its input's place, so that publishing twice is harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from routers.city import City
+from routers.receipt import receipt
+
+from routers.follow import queues
+from routers.life import Case, Event
+from sinks.ledger import Output
+from streams import messages as wire
+from streams import topics
+from streams.arrivals import Arrival, Problem
+from streams.clock import for_people
+
+APPLIED = "applied"
+
+_TOLD = {
+    "case.dispatched": "dispatched",
+    "case.accepted": "in_progress",
+    "case.answered": "answered",
+    "case.declined": "declined",
+    "case.done": "call_back",
+    "case.redo_ordered": "redo",
+    "case.closed": "closed",
+    "case.withdrawn": "withdrawn",
+}
+"""Events a citizen may know of, and the text that tells them."""
+
+_FIRST = ("case.registered", "case.review_requested", "case.dispatched", "case.answered", "case.declined")
+"""The events of a registration, which one receipt tells together."""
+
+
+class OversizeError(Exception):
+    """An output is larger than its topic takes."""
+
+
+@dataclass(slots=True)
+class Teller:
+    """Derives the outputs of one input."""
+
+    city: City
+    arrival: Arrival
+    now: datetime
+    outputs: list[Output] = field(default_factory=list)
+
+    # -- what is told -------------------------------------------------------------------------
+
+    def applied(self, before: Case | None, after: Case, events: Sequence[Event]) -> None:
+        """Tell everybody concerned what an input did."""
+        if events:
+            self._work(before, after, APPLIED)
+        elif self.arrival.unit is not None:
+            self._result(after, APPLIED)
+        channel = after.facts.channel if after.facts else self.arrival.channel
+        if channel is None:
+            return
+        told = list(events)
+        if told and told[0].kind == "case.registered":
+            while told and told[0].kind in _FIRST:
+                told.pop(0)
+            self._outcome(channel, after, "accepted", self._receipt_text(after), about=self.arrival.about)
+        for event in told:
+            if event.kind in _TOLD:
+                self._outcome(channel, after, "state", self.text(f"state.{_TOLD[event.kind]}", after))
+        if self.arrival.kind in ("urge", "supplement", "withdraw", "rate"):
+            key = "held" if events and events[-1].kind == "case.follow_up_held" else self.arrival.kind
+            self._follow_up(after, self.text(f"follow_up.{key}", after))
+
+    def refused(self, case: Case | None, code: str) -> None:
+        """Tell the sender why not."""
+        if self.arrival.unit is not None:
+            self._result(case, code)
+        elif self.arrival.channel is not None:
+            self._outcome(
+                self.arrival.channel, case, code, self._refusal_text(code, case), about=self.arrival.about, refused=True
+            )
+
+    def repeated(self, case: Case | None, code: str | None, *, changed: bool) -> None:
+        """Tell the sender of a resubmission its earlier result again."""
+        if self.arrival.unit is not None:
+            self._result(case, code or APPLIED)
+        elif self.arrival.channel is not None and self.arrival.kind == "demand":
+            own = case if case and case.facts and case.facts.channel == self.arrival.channel else None
+            text = self.text("duplicate_changed" if changed else "duplicate", own)
+            self._outcome(self.arrival.channel, own, "duplicate", text, about=self.arrival.about)
+        elif self.arrival.channel is not None:
+            self._outcome(
+                self.arrival.channel, case, "duplicate", self.text("duplicate", case), about=self.arrival.about
+            )
+
+    def letter_told(self, letter: wire.DeadLetter) -> None:
+        """Tell the channel whose message became a dead letter."""
+        if letter.channel is not None and letter.channel in self.city.channels:
+            self._outcome(
+                letter.channel,
+                None,
+                letter.code,
+                self._refusal_text(letter.code, None),
+                about=letter.demand_id,
+                refused=True,
+                origin=letter.origin,
+            )
+
+    def dead_letter(self, problem: Problem, sealed: bytes) -> None:
+        """Put a record aside, sealed, with what is known of it; its unit is told where one is known."""
+        record = self.arrival.record
+        place = f"{record.topic}/{record.partition}/{record.offset}"
+        letter = wire.DeadLetter(
+            letter_id=f"letter/{place}",
+            origin=wire.Origin(topic=record.topic, partition=record.partition, offset=record.offset),
+            stage="casework",
+            code=problem.code,
+            reason=problem.reason[:500],
+            demand_id=self.arrival.case_id,
+            channel=self.arrival.channel,
+            at=self.now,
+        )
+        headers = wire.ce_headers(wire.DeadLetter, letter.letter_id, subject=self.arrival.case_id, at=self.now)
+        headers.append((wire.LETTER_HEADER, letter.encode()))
+        self._add(topics.DEADLETTERS, record.key, sealed, headers, None, 0)
+        if self.arrival.unit is not None:
+            self._result(None, problem.code)
+
+    # -- texts --------------------------------------------------------------------------------
+
+    def text(self, key: str, case: Case | None) -> str:
+        """Return a text for the citizen, in Chinese, from the city."""
+        unit = self.city.units.get(case.lead) if case and case.lead else None
+        return self.city.text(
+            key,
+            receipt=receipt(case.case_id) if case else "",
+            unit=unit.zh if unit else "",
+            due=for_people(case.due_at) if case and case.due_at else "",
+            answer=(case.answer or "") if case else "",
+        )
+
+    def _receipt_text(self, case: Case) -> str:
+        return self.text(f"accepted.{case.state}", case)
+
+    def _refusal_text(self, code: str, case: Case | None) -> str:
+        key = f"refused.{code}"
+        return self.text(key if key in self.city.texts else "refused.other", case)
+
+    # -- the messages -------------------------------------------------------------------------
+
+    def _work(self, before: Case | None, after: Case, result: str) -> None:
+        """Bring the queues from where the case stood to where it stands."""
+        stood, stands = queues(before, self.city), queues(after, self.city)
+        sender = self.arrival.unit
+        for unit in [*(unit for unit in stood if unit not in stands), *stands]:
+            answers = self._answering(result) if unit == sender else []
+            self._record_on_queue(unit, after, answers)
+        if sender is not None and sender not in stood and sender not in stands:
+            self._record_on_queue(sender, after, self._answering(result))
+
+    def _result(self, case: Case | None, code: str) -> None:
+        """Tell a unit the result of a reply that changed nothing."""
+        if self.arrival.unit in self.city.units:
+            self._record_on_queue(self.arrival.unit or "", case, self._answering(code))
+
+    def _answering(self, code: str) -> list[tuple[str, bytes]]:
+        key = f"reply.{code}"
+        text = self.city.text(key if key in self.city.texts else "reply.other", code=code)
+        return [
+            (wire.REPLY_HEADER, (self.arrival.about or "").encode()),
+            (wire.RESULT_HEADER, code.encode()),
+            (wire.RESULT_TEXT_HEADER, text.encode()),
+        ]
+
+    def _record_on_queue(self, unit: str, case: Case | None, answers: Iterable[tuple[str, bytes]]) -> None:
+        case_id = case.case_id if case else self.arrival.case_id
+        item = work_item(case, unit, self.city) if case else None
+        headers = wire.ce_headers(
+            wire.WorkItem,
+            self._next_id(),
+            subject=case_id,
+            at=self.now,
+            sequence=str(case.seq if case else 0),
+        )
+        headers += answers
+        key = (case_id or self.arrival.input_id).encode()
+        self._add(topics.work(unit), key, item.encode() if item else None, headers, case_id, case.seq if case else 0)
+
+    def _follow_up(self, case: Case, text: str) -> None:
+        if self.arrival.channel is not None:
+            self._outcome(self.arrival.channel, case, "follow_up", text, about=self.arrival.about)
+
+    def _outcome(
+        self,
+        channel: str,
+        case: Case | None,
+        code: str,
+        text: str,
+        *,
+        about: str | None = None,
+        refused: bool = False,
+        origin: wire.Origin | None = None,
+    ) -> None:
+        if channel not in self.city.channels:
+            return
+        known = case if case and case.facts else None
+        unit = self.city.units.get(known.lead) if known and known.lead else None
+        demand_id = case.case_id if case else self.arrival.case_id
+        place = self.arrival.origin
+        if origin is None and about is not None and place is not None:
+            origin = wire.Origin(topic=place[0], partition=place[1], offset=place[2])
+        message = wire.Outcome(
+            outcome_id=self._next_id(),
+            demand_id=demand_id,
+            about=about,
+            origin=origin,
+            channel=channel,
+            seq=case.seq if case else 0,
+            code=code,
+            refused=refused,
+            state=str(case.state) if known and case else None,
+            receipt=receipt(case.case_id) if known and case else None,
+            unit=unit.code if unit else None,
+            unit_name=unit.zh if unit else None,
+            due_at=known.due_at if known and known.open else None,
+            text=text,
+            answer=known.answer if known else None,
+            at=self.now,
+        )
+        headers = wire.ce_headers(wire.Outcome, message.outcome_id, subject=demand_id, at=self.now)
+        key = (demand_id or self.arrival.input_id).encode()
+        self._add(topics.outcome(channel), key, message.encode(), headers, demand_id, message.seq)
+
+    def _next_id(self) -> str:
+        """Return an id that is the same whenever this input is decided again."""
+        record = self.arrival.record
+        return f"{record.topic}/{record.partition}/{record.offset}/{len(self.outputs)}"
+
+    def _add(  # noqa: PLR0917 - the fields of a message, in order
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+        case_id: str | None,
+        seq: int,
+    ) -> None:
+        if value is not None and len(value) > _max_bytes(topic):
+            raise OversizeError(f"{len(value)} bytes for {topic}")
+        output = Output(self.arrival.record.source, self._next_id(), topic, key, value, tuple(headers), case_id, seq)
+        self.outputs.append(output)
+
+
+_LIMITS = {kind.pattern.partition(".")[0]: kind.max_bytes for kind in topics.REGISTRY}
+
+
+def _max_bytes(topic: str) -> int:
+    return _LIMITS[topic.partition(".")[0]]
+
+
+def work_item(case: Case, unit: str, city: City) -> wire.WorkItem | None:
+    """Return what a unit has open of a case, None for nothing."""
+    place = queues(case, city).get(unit)
+    facts = case.facts
+    if place is None or facts is None:
+        return None
+    role, task = place
+    category = city.categories.get(case.category) if case.category else None
+    return wire.WorkItem.model_construct(
+        case_id=case.case_id,
+        seq=case.seq,
+        unit=unit,
+        role=role,
+        state=case.state,
+        task=task,
+        receipt=receipt(case.case_id),
+        kind=facts.kind,
+        category=case.category,
+        category_name=category.zh if category else None,
+        urgency=str(facts.classification.urgency),
+        tier=case.tier,
+        title=facts.title,
+        text=facts.text,
+        place=facts.place,
+        address=facts.address,
+        created_at=facts.created_at,
+        registered_at=case.registered_at,
+        dispatched_at=case.dispatched_at,
+        accept_by=case.accept_by,
+        due_at=case.due_at,
+        accepted=case.accepted,
+        contacted=case.contacted,
+        returnable=case.returnable,
+        redo=case.redo,
+        urged=case.urged,
+        confidential=facts.confidential,
+        reachable=facts.reachable,
+        why=case.why,
+        candidates=facts.candidates if task == "rule" else (),
+        notes=case.notes,
+        answer=case.answer,
+    )
