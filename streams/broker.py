@@ -31,7 +31,7 @@ from streams.kafka_config import (
     logging_properties,
     server_properties,
 )
-from streams.kafka_failure import PORT_TAKEN, explain, tail
+from streams.kafka_failure import PORT_TAKEN, explain, known_reason, tail
 from streams.kafka_ports import free_port, is_free
 from streams.kafka_process import KafkaProcess
 from streams.kafka_runtime import KafkaRuntime, resolve_runtime
@@ -114,10 +114,11 @@ class EmbeddedKafka:
             self._end(grace=0.0)
             self._unlock()
             if isinstance(error, OSError):
-                raise BrokerError(
-                    f"Kafka could not be started in {self.root} ({error.strerror or error}); "
-                    "see to that and start again, the data are unharmed."
-                ) from error
+                cause = error.strerror or str(error)
+                advice = (
+                    known_reason(cause, self.root) or f"{cause}; see to that and start again, the data are unharmed"
+                )
+                raise BrokerError(f"Kafka in {self.root} did not start: {advice}.") from error
             raise
         return self.bootstrap
 

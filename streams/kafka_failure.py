@@ -27,8 +27,9 @@ _REASONS: tuple[tuple[re.Pattern[str], str], ...] = (
         "this user may not write everything under {root}; give the folder to this user (chown -R) and start again",
     ),
 )
+_CAUSE = re.compile(r"^Caused by: .+$", re.MULTILINE)
 _COMPLAINT = re.compile(
-    r"^(?:\S+ )?(?:FATAL|ERROR) .+$|^(?:Exception in thread|Error: |Unrecognized |Caused by: ).*$", re.MULTILINE
+    r"^(?:\S+ )?(?:FATAL|ERROR) .+$|^(?:Exception in thread |Error: |Unrecognized |Invalid ).*$", re.MULTILINE
 )
 
 
@@ -44,8 +45,8 @@ def tail(path: Path, since: int = 0) -> str:
         return ""
 
 
-def explain(written: str, root: Path) -> str:
-    """Name the first known reason in what the broker wrote, else quote its first complaint.
+def known_reason(written: str, root: Path) -> str | None:
+    """Recognise a common reason in what the broker wrote, and say what to do about it.
 
     Args:
         written: Text of its logs since it was started.
@@ -54,6 +55,14 @@ def explain(written: str, root: Path) -> str:
     for pattern, reason in _REASONS:
         if pattern.search(written):
             return reason.format(root=root)
-    complaint = _COMPLAINT.search(written)
-    quoted = f' after "{" ".join(complaint.group(0).split())[:200]}"' if complaint else " without a word"
+    return None
+
+
+def explain(written: str, root: Path) -> str:
+    """Name a known reason, else quote the deepest cause that the broker wrote, else its first complaint."""
+    known = known_reason(written, root)
+    if known is not None:
+        return known
+    causes = _CAUSE.findall(written) or _COMPLAINT.findall(written)[:1]
+    quoted = f' after "{" ".join(causes[-1].split())[:200]}"' if causes else " without a word"
     return f"it ended{quoted}; see {root / 'logs'}"
