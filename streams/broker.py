@@ -31,7 +31,7 @@ from streams.kafka_config import (
     logging_properties,
     server_properties,
 )
-from streams.kafka_failure import PORT_TAKEN, explain, known_reason, tail
+from streams.kafka_failure import DISK_FULL, PORT_TAKEN, explain, known_reason, tail
 from streams.kafka_ports import free_port, is_free
 from streams.kafka_process import KafkaProcess
 from streams.kafka_runtime import KafkaRuntime, resolve_runtime
@@ -148,6 +148,8 @@ class EmbeddedKafka:
 
     def why_dead(self) -> str:
         """Explain in one sentence, from its logs, why a broker that was running has died."""
+        if kafka_storage.is_full(self.root):
+            return explain(DISK_FULL, self.root)  # the logs could not be written either
         return explain(self._written(), self.root)
 
     @property

@@ -5,10 +5,11 @@ from pathlib import Path
 
 _TAIL_BYTES = 256 * 1024
 
+DISK_FULL = "No space left on device"
 PORT_TAKEN = re.compile(r"Address already in use")
 _REASONS: tuple[tuple[re.Pattern[str], str], ...] = (
     (
-        re.compile(r"No space left on device|Disk quota exceeded"),
+        re.compile(rf"{DISK_FULL}|Disk quota exceeded"),
         "the disk is full; free some space under {root} and start again, nothing acknowledged is lost",
     ),
     (

@@ -11,6 +11,11 @@ from pathlib import Path
 _CHILD = Path(__file__).with_name("kafka_child.py")
 
 
+def tied(command: Sequence[str]) -> list[str]:
+    """Give the command line of a program that the kernel kills when the thread that starts it ends."""
+    return [sys.executable, "-I", "-S", str(_CHILD), str(os.getpid()), *command]
+
+
 class KafkaProcess:
     """A running program of Kafka, owned by one thread.
 
@@ -30,7 +35,7 @@ class KafkaProcess:
         Raises:
             OSError: It could not be started.
         """
-        self._command = [sys.executable, "-I", "-S", str(_CHILD), str(os.getpid()), *command]
+        self._command = tied(command)
         self._started = threading.Event()
         self._ended = threading.Event()
         self._failure: OSError | None = None

@@ -13,9 +13,11 @@ from typing import IO
 from streams.broker_error import BrokerError
 from streams.kafka_config import FORMAT_JVM, FORMATTING_DIR, LOG_DIR, TEMP_DIR, Ports, server_properties
 from streams.kafka_failure import explain
+from streams.kafka_process import tied
 from streams.kafka_runtime import KafkaRuntime
 
 _META = "meta.properties"
+_ROOM_FOR_LOGS = 1024 * 1024
 _FORMAT_REMAINS = frozenset({_META, f"{_META}.tmp", "bootstrap.checkpoint", "bootstrap.checkpoint.tmp", ".lock"})
 """Files that formatting alone leaves in a log folder; anything else with bytes in it is data."""
 
@@ -49,6 +51,11 @@ def check_space(root: Path, needed: int) -> None:
             f"The disk of {root} is full: {free / 2**20:.0f} MiB are free and Kafka needs {needed / 2**20:.0f} MiB "
             "to start; free some space, or name a data folder on another disk."
         )
+
+
+def is_full(root: Path) -> bool:
+    """Tell whether the disk has no room for even a line of a log."""
+    return shutil.disk_usage(root).free < _ROOM_FOR_LOGS
 
 
 def lock(root: Path) -> IO[str]:
@@ -148,7 +155,7 @@ def _run_format(root: Path, runtime: KafkaRuntime, cluster: str) -> None:
     )
     try:
         done = subprocess.run(
-            command, cwd=root, env=runtime.environment(), capture_output=True, check=False, timeout=60
+            tied(command), cwd=root, env=runtime.environment(), capture_output=True, check=False, timeout=60
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BrokerError(
