@@ -11,31 +11,35 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, cast
 
 from pydantic import TypeAdapter
 from routers.receipt import receipt
-from sqlalchemy import (
-    Connection,
-    Engine,
-    Table,
-    and_,
-    bindparam,
-    create_engine,
-    delete,
-    event,
-    insert,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Connection, Engine, Table, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy.exc import DBAPIError
 
 from routers.follow import clocks
 from routers.life import Case, ClockName, Event, Facts
+from sinks.database import LedgerUnavailableError, is_conflict, is_unavailable, open_engine, sqlite_url
 from sinks.tables import CaseRow, ClockRow, EventRow, InputRow, OutboxRow, ProgressRow
+
+__all__ = [
+    "Batch",
+    "ConflictError",
+    "DueClock",
+    "InputRecord",
+    "KnownInput",
+    "Ledger",
+    "LedgerUnavailableError",
+    "Loaded",
+    "Output",
+    "Partition",
+    "StoredEvent",
+    "case_of",
+    "event_of",
+    "open_engine",
+    "sqlite_url",
+]
 
 CHUNK = 500
 """Keys asked for in one statement: below every database's limit of parameters."""
@@ -55,10 +59,6 @@ INPUT, EVENT, CASE, CLOCK, OUTBOX, PROGRESS = (
 
 class ConflictError(Exception):
     """Somebody else wrote first: roll back, load again, decide again."""
-
-
-class LedgerUnavailableError(Exception):
-    """The database cannot be reached or cannot write; try again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,44 +155,6 @@ class DueClock:
     due_at: datetime
 
 
-def open_engine(url: str, *, read_only: bool = False) -> Engine:
-    """Open a ledger database with the settings durability asks for.
-
-    SQLite: WAL, `synchronous=FULL` (a receipt means on disk), `BEGIN IMMEDIATE` for writers
-    (a deferred transaction that reads and then writes fails at once when another has written).
-
-    Args:
-        url: SQLAlchemy URL; `sqlite:///FILE` or `postgresql+psycopg://...`.
-        read_only: open a reader that can never block the writer.
-    """
-    target = make_url(url)
-    if target.get_backend_name() != "sqlite":
-        return create_engine(target, pool_pre_ping=True, pool_size=2, max_overflow=4)
-    engine = create_engine(target, connect_args={"timeout": 10.0, "check_same_thread": False})
-
-    @event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # SQLAlchemy begins, not the driver
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        if read_only:
-            cursor.execute("PRAGMA query_only=ON")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
-
-    return engine
-
-
-def sqlite_url(path: Path) -> str:
-    """Return the URL of a ledger file."""
-    return f"sqlite:///{path.resolve()}"
-
-
 class Ledger:
     """The one way to the ledger for whoever writes it."""
 
@@ -249,13 +211,13 @@ class Ledger:
             }
 
     def outbox(self, partitions: Iterable[Partition] | None = None, limit: int = 10_000) -> list[Output]:
-        """Return what is decided but not known to be published, in order of `seq`.
+        """Return what is decided but not known to be published, in the order in which it was decided.
 
         Args:
             partitions: only what came from these; None for all.
             limit: rows at most.
         """
-        statement = select(OUTBOX).order_by(OUTBOX.c.seq, OUTBOX.c.message_id).limit(limit)
+        statement = select(OUTBOX).order_by(OUTBOX.c.position).limit(limit)
         if partitions is not None:
             wanted = [
                 and_(OUTBOX.c.source_topic == each.topic, OUTBOX.c.source_partition == each.partition)
@@ -317,25 +279,12 @@ class Ledger:
         try:
             with self.engine.begin() as connection:
                 yield connection
-        except IntegrityError as error:
-            raise ConflictError(str(error.orig)) from error
         except DBAPIError as error:
+            if is_conflict(error):
+                raise ConflictError(str(error.orig)) from error
             if is_unavailable(error):
                 raise LedgerUnavailableError(str(error.orig)) from error
             raise
-
-
-def is_unavailable(error: DBAPIError) -> bool:
-    """Tell a database that is away, locked or full from a statement that is wrong."""
-    if error.connection_invalidated:
-        return True
-    text = str(error.orig).lower()
-    name = type(error.orig).__name__
-    signs = ("locked", "unable to open", "disk i/o", "disk is full", "database or disk is full", "readonly", "no space")
-    away = ("connection", "closed", "shut", "terminat", "starting up", "recovery", "could not", "serializ", "deadlock")
-    return name in {"OperationalError", "InterfaceError", "SerializationFailure", "DeadlockDetected"} and any(
-        sign in text for sign in (*signs, *away)
-    )
 
 
 def case_of(life: str, facts: str | None) -> Case:

@@ -8,10 +8,23 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import BigInteger, Column, Dialect, Index, LargeBinary, String, Text, TypeDecorator
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    TypeDecorator,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
-_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+METADATA = SQLModel.metadata
+"""What `sinks.schema` lays: every table of this module."""
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -28,13 +41,18 @@ class UtcTime(TypeDecorator[datetime]):
         """
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError("a naive time must not reach the ledger")
-        return value.astimezone(UTC).strftime(_FORMAT)
+        if value.tzinfo is not UTC:
+            if value.tzinfo is None:
+                raise ValueError("a naive time must not reach the ledger")
+            value = value.astimezone(UTC)
+        return value.isoformat(timespec="microseconds")[:26] + "Z"  # strftime takes three times as long
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Read an aware moment."""
         return None if value is None else datetime.fromisoformat(value)
+
+
+_HAS_ORIGIN = text("origin_topic IS NOT NULL")
 
 
 class InputRow(SQLModel, table=True):
@@ -42,7 +60,15 @@ class InputRow(SQLModel, table=True):
 
     __tablename__ = "input"
     __table_args__ = (
-        Index("input_origin", "origin_topic", "origin_partition", "origin_offset", unique=True),
+        Index(
+            "input_origin",
+            "origin_topic",
+            "origin_partition",
+            "origin_offset",
+            unique=True,
+            sqlite_where=_HAS_ORIGIN,
+            postgresql_where=_HAS_ORIGIN,
+        ),
         Index("input_id_known", "input_id"),
         Index("input_case", "case_id"),
     )
@@ -129,9 +155,13 @@ class OutboxRow(SQLModel, table=True):
     """A message decided but not yet known to be on the broker; deleted once acknowledged."""
 
     __tablename__ = "outbox"
-    __table_args__ = (Index("outbox_source", "source_topic", "source_partition"),)
 
-    message_id: str = Field(primary_key=True)
+    position: int | None = Field(
+        default=None,
+        sa_column=Column("position", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
+    )
+    """The order of writing, given by the database: what is decided first is published first."""
+    message_id: str = Field(unique=True)
     """`<topic>/<partition>/<offset>/<n>` of the input it comes from: the same whenever it is decided again."""
     source_topic: str
     source_partition: int
