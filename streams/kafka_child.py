@@ -10,12 +10,18 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)  # opened here: after a fork as few calls as possible
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that forked it ends; a promise Linux alone can make."""
+    if sys.platform == "linux":
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def main(parent: int, command: list[str]) -> None:
     """Tie this process to its parent and become the command."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    die_with_parent()
     if os.getppid() != parent:  # it died before the kernel was asked
         raise SystemExit(1)
     os.execv(command[0], command)  # noqa: S606  # no shell is wanted here
