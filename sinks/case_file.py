@@ -1,0 +1,145 @@
+"""The whole life of one case, as `yiwang case show` tells it; personal data were masked before they came here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from sinks.ledger import case_of
+from sinks.queries import CASE, CLOCK, EVENT, INPUT, find_case
+
+_DECISIONS: Mapping[str, tuple[str, ...]] = {
+    "case.dispatched": ("unit", "co", "rule", "why", "returnable", "accept_by"),
+    "case.review_requested": ("reason",),
+    "case.answered": ("by", "rule"),
+    "case.declined": ("code",),
+    "case.return_ruled": ("upheld", "unit", "reason"),
+    "case.redo_ordered": ("text",),
+    "case.closed": ("exemption",),
+}
+"""The events in which something was ruled, and what of them says by which rule and why."""
+
+
+def case_file(moment: Connection, name: str) -> dict[str, Any] | None:
+    """Return everything the ledger knows of a case, ready for JSON (times as RFC 3339 UTC).
+
+    Args:
+        moment: where to ask (`sinks.queries.snapshot`).
+        name: case id or receipt number.
+
+    Returns:
+        The document of `yiwang case show --json`; None when there is no such case.
+    """
+    case_id = find_case(moment, name)
+    if case_id is None:
+        return None
+    row = moment.execute(select(CASE).where(CASE.c.case_id == case_id)).one()
+    case = case_of(row.life, row.facts)
+    facts = case.facts
+    events = _events(moment, case_id)
+    inputs = _inputs(moment, case_id)
+    return {
+        "case_id": case_id,
+        "receipt": row.receipt,
+        "state": row.state,
+        "unit": row.custodian or row.lead,
+        "lead": case.lead,
+        "co": list(case.co),
+        "category": row.category,
+        "kind": row.kind,
+        "channel": row.channel,
+        "tier": row.tier,
+        "title": facts.title if facts else None,
+        "text": facts.text if facts else None,
+        "address": facts.address if facts else None,
+        "place": facts.place.model_dump(mode="json", exclude_none=True) if facts else None,
+        "classification": facts.classification.model_dump(mode="json", exclude_none=True) if facts else None,
+        "candidates": [each.model_dump(mode="json") for each in facts.candidates] if facts else [],
+        "created_at": _rfc3339(facts.created_at) if facts else None,
+        "received_at": _rfc3339(facts.received_at) if facts else None,
+        "registered_at": _rfc3339(row.registered_at),
+        "due_at": _rfc3339(row.due_at),
+        "ended_at": _rfc3339(row.ended_at),
+        "escalated": list(case.escalated),
+        "exemption": row.exemption,
+        "answer": case.answer,
+        "result": case.result,
+        "origin": next((each["origin"] for each in inputs if each["kind"] == "demand" and each["origin"]), None),
+        "events": events,
+        "inputs": inputs,
+        "clocks": _clocks(moment, case_id),
+        "custody": [
+            {"unit": each.unit, "since": _rfc3339(each.since), "until": _rfc3339(each.until)} for each in case.custody
+        ],
+        "decisions": [_decision(each) for each in events if each["kind"] in _DECISIONS],
+        "parent": None,
+        "children": [],
+    }
+
+
+def _events(moment: Connection, case_id: str) -> list[dict[str, Any]]:
+    statement = select(EVENT).where(EVENT.c.case_id == case_id).order_by(EVENT.c.seq)
+    return [
+        {
+            "seq": row.seq,
+            "kind": row.kind,
+            "actor": row.actor,
+            "at": _rfc3339(row.at),
+            "input_id": row.input_id,
+            "data": json.loads(row.data),
+        }
+        for row in moment.execute(statement)
+    ]
+
+
+def _inputs(moment: Connection, case_id: str) -> list[dict[str, Any]]:
+    statement = (
+        select(INPUT)
+        .where(INPUT.c.case_id == case_id)
+        .order_by(INPUT.c.decided_at, INPUT.c.topic, INPUT.c.partition, INPUT.c.offset)
+    )
+    return [
+        {
+            "input_id": row.input_id,
+            "kind": row.kind,
+            "actor": row.actor,
+            "disposition": row.disposition,
+            "code": row.code,
+            "decided_at": _rfc3339(row.decided_at),
+            "record": {"topic": row.topic, "partition": row.partition, "offset": row.offset},
+            "origin": None
+            if row.origin_topic is None
+            else {"topic": row.origin_topic, "partition": row.origin_partition, "offset": row.origin_offset},
+        }
+        for row in moment.execute(statement)
+    ]
+
+
+def _clocks(moment: Connection, case_id: str) -> list[dict[str, Any]]:
+    statement = select(CLOCK).where(CLOCK.c.case_id == case_id).order_by(CLOCK.c.due_at)
+    return [
+        {
+            "clock": row.clock,
+            "due_at": _rfc3339(row.due_at),
+            "generation": row.generation,
+            "emitted_at": _rfc3339(row.emitted_at),
+        }
+        for row in moment.execute(statement)
+    ]
+
+
+def _decision(event: Mapping[str, Any]) -> dict[str, Any]:
+    data = event["data"]
+    told = {name: data[name] for name in _DECISIONS[event["kind"]] if name in data}
+    return {"seq": event["seq"], "decision": event["kind"].removeprefix("case."), "at": event["at"]} | {
+        "actor": event["actor"],
+        **told,
+    }
+
+
+def _rfc3339(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")

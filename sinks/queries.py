@@ -1,0 +1,339 @@
+"""Questions to the ledger: read-only, in SQL that both databases run.
+
+Every function takes a connection, so that several questions can be asked of one and the same
+moment: `with snapshot(engine) as moment: totals(moment); backlog(moment, now)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, and_, func, literal, or_, select
+from sqlalchemy import case as when
+from sqlalchemy.exc import DBAPIError
+
+from routers.life import OPEN, CaseState
+from sinks.database import LedgerUnavailableError, is_unavailable
+from sinks.sql import JsonText, SecondsBetween
+from sinks.tables import METADATA
+
+CASE, CLOCK, EVENT, INPUT = (METADATA.tables[name] for name in ("case", "clock", "event", "input"))
+
+DISPOSITIONS = ("opened", "linked", "answered", "declined", "in_review", "duplicate", "follow_up", "dead_lettered")
+"""What an intake record is counted as, once and for ever."""
+
+_OPEN = sorted(OPEN)
+_SUBJECTS: Mapping[str, ColumnElement[str]] = {
+    "case.dispatched": JsonText(EVENT.c.data, literal("unit")),
+    "case.escalated": JsonText(EVENT.c.data, literal("clock")),
+    "case.return_requested": EVENT.c.actor,
+}
+"""The kinds of events that are also counted by whom they concern."""
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """Open one moment of the ledger: all that is asked of the connection sees the same state.
+
+    Raises:
+        LedgerUnavailableError: the database does not answer.
+    """
+    try:
+        with engine.connect() as connection:
+            if engine.dialect.name == "postgresql":
+                # The default there gives each statement a moment of its own; SQLite's transactions do not.
+                connection = connection.execution_options(  # noqa: PLW2901 - SQLAlchemy returns the same one
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+            with connection.begin():
+                yield connection
+    except DBAPIError as error:
+        if is_unavailable(error):
+            raise LedgerUnavailableError(str(error.orig)) from error
+        raise
+
+
+# ---- what came in ---------------------------------------------------------------------------------
+
+
+def accounted(moment: Connection) -> dict[str, dict[str, int]]:
+    """Return for each channel how many intake records met each disposition."""
+    counted: dict[str, dict[str, int]] = {}
+    statement = (
+        select(INPUT.c.origin_topic, INPUT.c.disposition, func.count())
+        .where(INPUT.c.origin_topic.like("intake.%"))
+        .group_by(INPUT.c.origin_topic, INPUT.c.disposition)
+    )
+    for topic, disposition, number in moment.execute(statement):
+        counted.setdefault(topic.partition(".")[2], {})[disposition] = number
+    return counted
+
+
+def dead_letters(moment: Connection) -> dict[str, int]:
+    """Return how many dead letters were written for each reason, whatever topic they come from."""
+    statement = (
+        select(func.coalesce(INPUT.c.code, "unknown"), func.count())
+        .where(INPUT.c.topic == "deadletters")
+        .group_by(func.coalesce(INPUT.c.code, "unknown"))
+    )
+    return dict(moment.execute(statement).tuples().all())
+
+
+# ---- what happened --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EventCounts:
+    """How often things happened, since ever."""
+
+    by_kind: Mapping[str, int]
+    dispatched: Mapping[str, int]
+    """By the unit that was given the case."""
+    returned: Mapping[str, int]
+    """By the unit that gave it back."""
+    escalated: Mapping[str, int]
+    """By the clock that ran out."""
+
+
+def events(moment: Connection) -> EventCounts:
+    """Count all events by kind, and the telling ones by whom they concern; one pass over the table."""
+    subject = when(*((EVENT.c.kind == kind, whom) for kind, whom in _SUBJECTS.items()), else_=None)
+    counted = select(EVENT.c.kind.label("kind"), subject.label("subject")).subquery()
+    statement = select(counted.c.kind, counted.c.subject, func.count()).group_by(counted.c.kind, counted.c.subject)
+    by_kind: dict[str, int] = {}
+    about: dict[str, dict[str, int]] = {kind: {} for kind in _SUBJECTS}
+    for kind, whom, number in moment.execute(statement):
+        by_kind[kind] = by_kind.get(kind, 0) + number
+        if kind in about:
+            about[kind][whom or "unknown"] = number
+    return EventCounts(by_kind, about["case.dispatched"], about["case.return_requested"], about["case.escalated"])
+
+
+# ---- how cases stand ------------------------------------------------------------------------------
+
+
+def states(moment: Connection) -> dict[str, int]:
+    """Return how many cases stand in each state; every state is named."""
+    found = dict.fromkeys((str(state) for state in CaseState), 0)
+    statement = select(CASE.c.state, func.count()).group_by(CASE.c.state)
+    return found | dict(moment.execute(statement).tuples().all())
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What one unit has in hand: open cases in its custody."""
+
+    open: int
+    oldest: datetime | None
+    """When the oldest of them was registered."""
+    unaccepted: int
+    """Dispatched, and not accepted yet."""
+    overdue: int
+    """The citizen should have had an answer by now."""
+    escalated: int
+    """The supervisor sees them too."""
+
+
+def backlog(moment: Connection, now: datetime) -> dict[str, Backlog]:
+    """Return what each unit has in hand, by its code; units with nothing are left out."""
+    statement = (
+        select(
+            func.coalesce(CASE.c.custodian, "unknown"),
+            func.count(),
+            func.min(CASE.c.registered_at),
+            _count_if(CASE.c.state == CaseState.DISPATCHED.value),
+            _count_if(CASE.c.due_at < now),
+            _count_if(CASE.c.escalated.is_(True)),
+        )
+        .where(CASE.c.state.in_(_OPEN))
+        .group_by(func.coalesce(CASE.c.custodian, "unknown"))
+    )
+    return {unit: Backlog(*figures) for unit, *figures in moment.execute(statement)}
+
+
+def closed(moment: Connection) -> dict[tuple[str, str], int]:
+    """Return closed cases by (lead unit, exemption); the exemption is `none` where the citizen said yes."""
+    lead, exemption = func.coalesce(CASE.c.lead, "unknown"), func.coalesce(CASE.c.exemption, "none")
+    statement = (
+        select(lead, exemption, func.count()).where(CASE.c.state == CaseState.CLOSED.value).group_by(lead, exemption)
+    )
+    return {(unit, reason): number for unit, reason, number in moment.execute(statement)}
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The running clocks of one name."""
+
+    running: int
+    late: int
+    """Due and not yet acted upon: more than a few for a minute means the ticker stands."""
+    oldest_late: datetime | None
+    """The due time of the most belated one."""
+
+
+def clocks(moment: Connection, now: datetime) -> dict[str, Clocks]:
+    """Return the running clocks by name."""
+    late = CLOCK.c.due_at <= now
+    statement = select(
+        CLOCK.c.clock, func.count(), _count_if(late), func.min(when((late, CLOCK.c.due_at), else_=None))
+    ).group_by(CLOCK.c.clock)
+    return {name: Clocks(*figures) for name, *figures in moment.execute(statement)}
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Durations sorted into buckets, as Prometheus wants them."""
+
+    cumulative: tuple[int, ...]
+    """How many lasted at most as long as each bound."""
+    count: int
+    total: float
+    """Seconds."""
+
+
+def times_to(moment: Connection, bounds: Sequence[float]) -> tuple[Histogram, Histogram]:
+    """Return the times from registration to first dispatch and from registration to closure.
+
+    Args:
+        moment: where to ask.
+        bounds: upper bounds of the buckets, in seconds, growing.
+    """
+    return (
+        _histogram(moment, CASE.c.first_dispatched_at, CASE.c.first_dispatched_at.is_not(None), bounds),
+        _histogram(moment, CASE.c.ended_at, CASE.c.state == CaseState.CLOSED.value, bounds),
+    )
+
+
+def _histogram(moment: Connection, end: Any, which: ColumnElement[bool], bounds: Sequence[float]) -> Histogram:
+    lasted = SecondsBetween(CASE.c.registered_at, end)
+    measured = select(lasted.label("seconds")).where(which, CASE.c.registered_at.is_not(None)).subquery()
+    seconds = measured.c.seconds
+    statement = select(
+        func.count(), func.coalesce(func.sum(seconds), 0.0), *(_count_if(seconds <= bound) for bound in bounds)
+    ).select_from(measured)
+    count, total, *cumulative = moment.execute(statement).one()
+    return Histogram(tuple(cumulative), count, max(0.0, float(total)))
+
+
+def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(when((condition, 1), else_=0)), 0)
+
+
+# ---- sums ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The sums that `yiwang demo` and `yiwang replay` end with."""
+
+    received: int = 0
+    """Intake records the ledger has accounted for: the sum of the eight that follow."""
+    opened: int = 0
+    linked: int = 0
+    answered: int = 0
+    declined: int = 0
+    in_review: int = 0
+    duplicate: int = 0
+    follow_up: int = 0
+    dead_lettered: int = 0
+    dispatched: int = 0
+    """Cases that were given to a unit at least once, by machine or by the desk."""
+    closed: int = 0
+    """Closed with the citizen's word."""
+    closed_by_exemption: int = 0
+    """Closed under a coded exemption instead; not counted in `closed`."""
+    open: int = 0
+    """Cases somebody must still act on."""
+    units: int = 0
+    """Different units that were given a case."""
+    by_unit: Mapping[str, int] = field(default_factory=dict)
+    """Dispatches by unit, repeated ones too."""
+
+
+def totals(moment: Connection) -> Totals:
+    """Return the sums over everything the ledger holds."""
+    fates = dict.fromkeys(DISPOSITIONS, 0)
+    for counted in accounted(moment).values():
+        for disposition, number in counted.items():
+            fates[disposition] = fates.get(disposition, 0) + number
+    ended = closed(moment)
+    by_unit = events(moment).dispatched
+    dispatched, still_open = moment.execute(
+        select(_count_if(CASE.c.first_dispatched_at.is_not(None)), _count_if(CASE.c.state.in_(_OPEN)))
+    ).one()
+    return Totals(
+        received=sum(fates.values()),
+        **{name: fates[name] for name in DISPOSITIONS},
+        dispatched=dispatched,
+        closed=sum(number for (_unit, exemption), number in ended.items() if exemption == "none"),
+        closed_by_exemption=sum(number for (_unit, exemption), number in ended.items() if exemption != "none"),
+        open=still_open,
+        units=len(by_unit),
+        by_unit=dict(by_unit),
+    )
+
+
+# ---- single cases ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CaseLine:
+    """One case in a list."""
+
+    case_id: str
+    receipt: str
+    state: str
+    unit: str | None
+    """Who holds it; for an ended case, who handled it."""
+    category: str | None
+    kind: str | None
+    channel: str | None
+    registered_at: datetime | None
+    due_at: datetime | None
+    ended_at: datetime | None
+    escalated: bool
+
+
+def case_list(
+    moment: Connection,
+    *,
+    unit: str | None = None,
+    state: str | None = None,
+    due_before: datetime | None = None,
+    limit: int = 100,
+) -> list[CaseLine]:
+    """Return cases, the most urgent first.
+
+    Args:
+        moment: where to ask.
+        unit: only those this unit holds, or handled before they ended.
+        state: only those in this state.
+        due_before: only open ones whose answer is due before this moment.
+        limit: cases at most.
+    """
+    holder = func.coalesce(CASE.c.custodian, CASE.c.lead)
+    wanted: list[ColumnElement[bool]] = [CASE.c.registered_at.is_not(None)]
+    if unit is not None:
+        wanted.append(or_(CASE.c.custodian == unit, and_(CASE.c.custodian.is_(None), CASE.c.lead == unit)))
+    if state is not None:
+        wanted.append(CASE.c.state == state)
+    if due_before is not None:
+        wanted += [CASE.c.due_at < due_before, CASE.c.state.in_(_OPEN)]
+    columns = (
+        *(CASE.c[name] for name in ("case_id", "receipt", "state")),
+        holder,
+        *(CASE.c[name] for name in ("category", "kind", "channel", "registered_at", "due_at", "ended_at", "escalated")),
+    )
+    statement = select(*columns).where(*wanted).order_by(CASE.c.due_at, CASE.c.case_id).limit(limit)
+    return [CaseLine(*row) for row in moment.execute(statement)]
+
+
+def find_case(moment: Connection, name: str) -> str | None:
+    """Return the id of the case with this id or receipt number, None where there is none."""
+    statement = select(CASE.c.case_id).where(or_(CASE.c.case_id == name, CASE.c.receipt == name)).limit(1)
+    found: str | None = moment.execute(statement).scalar()
+    return found
