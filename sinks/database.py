@@ -14,8 +14,12 @@ BUSY_SECONDS = 10.0
 """How long a statement waits for another writer before the database counts as unavailable."""
 
 
-class LedgerUnavailableError(Exception):
-    """The database cannot be reached or cannot write; try again later."""
+class UnavailableError(Exception):
+    """A database cannot be reached or cannot write; try again later."""
+
+
+class LedgerUnavailableError(UnavailableError):
+    """The ledger's database cannot be reached or cannot write; try again later."""
 
 
 def open_engine(url: str, *, read_only: bool = False) -> Engine:
