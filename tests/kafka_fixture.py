@@ -19,12 +19,13 @@ import pytest
 from streams.broker import BrokerError, EmbeddedKafka
 from streams.kafka_config import Ports, server_properties
 from streams.kafka_ports import free_port
+from tests.kafka_image import BASE, build_image
 
 CHOICE = "YIWANG_TEST_KAFKA"
 IMAGE = "YIWANG_TEST_KAFKA_IMAGE"
-DEFAULT_IMAGE = "apache/kafka:4.3.0"
 
 _READY_SECONDS = 60.0
+_REACHABLE_SECONDS = 15.0
 _ADDRESS = re.compile(r"[\w.-]+:\d{1,5}")
 
 
@@ -69,10 +70,10 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaUnderTest]:
         finally:
             broker.stop()
     elif kind == "testcontainers":
-        with _container(os.environ.get(IMAGE, DEFAULT_IMAGE)) as bootstrap:
+        with _container(os.environ.get(IMAGE, "").strip()) as bootstrap:
             yield KafkaUnderTest(bootstrap, kind)
     else:
-        _wait_until_it_answers(choice, f"start a Kafka there or choose another with {CHOICE}")
+        _wait_until_it_answers(choice, _REACHABLE_SECONDS, f"start a Kafka there or choose another with {CHOICE}")
         yield KafkaUnderTest(choice, kind)
 
 
@@ -115,25 +116,26 @@ def _kind(choice: str) -> str:
 
 @contextmanager
 def _container(image: str) -> Iterator[str]:
-    """Run a Kafka image that takes its settings from KAFKA_* variables, as Apache's own does."""
+    """Run an image that takes its settings from KAFKA_* variables, as `apache/kafka:4.3.0` does, or one made here."""
     os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # the reaper is one more image to be fetched
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library warns of its own moves
         from docker.errors import DockerException  # type: ignore[import-untyped]  # no types are published
         from testcontainers.core.container import DockerContainer
     port = free_port()
-    container = None
     try:
+        image = image or build_image()
         container = DockerContainer(image).with_bind_ports(9092, port)
         for name, value in _container_settings(port).items():
             container.with_env(name, value)
         container.start()
     except (DockerException, OSError) as error:
         cause = " ".join(str(error).split())[:160]
-        _end(f"No container of {image} starts ({cause}): start a container engine, or name another image in {IMAGE}.")
+        what = f"of the image {image}" if image else f"on {BASE}"
+        _end(f"No Kafka container {what} starts ({cause}): start a container engine that has it, or set {IMAGE}.")
     try:
         bootstrap = f"localhost:{port}"
-        _wait_until_it_answers(bootstrap, f"see what {image} logs")
+        _wait_until_it_answers(bootstrap, _READY_SECONDS, f"see what {image} logs")
         yield bootstrap
     finally:
         container.stop()
@@ -148,19 +150,19 @@ def _container_settings(port: int) -> dict[str, str]:
     return {"KAFKA_" + name.upper().replace(".", "_"): value for name, value in settings.items()}
 
 
-def _wait_until_it_answers(bootstrap: str, advice: str) -> None:
+def _wait_until_it_answers(bootstrap: str, seconds: float, advice: str) -> None:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    deadline = time.monotonic() + _READY_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
             if admin.describe_cluster(request_timeout=3.0).result().nodes:
                 return
         except KafkaException:
             continue
-    _end(f"No Kafka answers at {bootstrap} within {_READY_SECONDS:.0f} s; {advice}.")
+    _end(f"No Kafka answers at {bootstrap} within {seconds:.0f} s; {advice}.")
 
 
 def _end(sentence: str) -> NoReturn:
