@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, func, literal, select
 from sqlalchemy import case as when
 from sqlalchemy.exc import DBAPIError
 
@@ -21,12 +21,13 @@ from sinks.database import LedgerUnavailableError, is_unavailable
 from sinks.sql import JsonText, SecondsBetween
 from sinks.tables import METADATA
 
-CASE, CLOCK, EVENT, INPUT = (METADATA.tables[name] for name in ("case", "clock", "event", "input"))
+CASE, CLOCK, EVENT, INPUT, OUTBOX = (METADATA.tables[name] for name in ("case", "clock", "event", "input", "outbox"))
 
 DISPOSITIONS = ("opened", "linked", "answered", "declined", "in_review", "duplicate", "follow_up", "dead_lettered")
 """What an intake record is counted as, once and for ever."""
 
-_OPEN = sorted(OPEN)
+OPEN_STATES = sorted(OPEN)
+"""The states in which somebody must still act."""
 _SUBJECTS: Mapping[str, ColumnElement[str]] = {
     "case.dispatched": JsonText(EVENT.c.data, literal("unit")),
     "case.escalated": JsonText(EVENT.c.data, literal("clock")),
@@ -127,14 +128,14 @@ def states(moment: Connection) -> dict[str, int]:
 class Backlog:
     """What one unit has in hand: open cases in its custody."""
 
-    open: int
-    oldest: datetime | None
+    open: int = 0
+    oldest: datetime | None = None
     """When the oldest of them was registered."""
-    unaccepted: int
+    unaccepted: int = 0
     """Dispatched, and not accepted yet."""
-    overdue: int
+    overdue: int = 0
     """The citizen should have had an answer by now."""
-    escalated: int
+    escalated: int = 0
     """The supervisor sees them too."""
 
 
@@ -149,7 +150,7 @@ def backlog(moment: Connection, now: datetime) -> dict[str, Backlog]:
             _count_if(CASE.c.due_at < now),
             _count_if(CASE.c.escalated.is_(True)),
         )
-        .where(CASE.c.state.in_(_OPEN))
+        .where(CASE.c.state.in_(OPEN_STATES))
         .group_by(func.coalesce(CASE.c.custodian, "unknown"))
     )
     return {unit: Backlog(*figures) for unit, *figures in moment.execute(statement)}
@@ -223,6 +224,11 @@ def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.coalesce(func.sum(when((condition, 1), else_=0)), 0)
 
 
+def outbox(moment: Connection) -> int:
+    """Return how many messages are decided and not known to be on the broker."""
+    return moment.execute(select(func.count()).select_from(OUTBOX)).scalar_one()
+
+
 # ---- sums ----------------------------------------------------------------------------------------------
 
 
@@ -263,7 +269,7 @@ def totals(moment: Connection) -> Totals:
     ended = closed(moment)
     by_unit = events(moment).dispatched
     dispatched, still_open = moment.execute(
-        select(_count_if(CASE.c.first_dispatched_at.is_not(None)), _count_if(CASE.c.state.in_(_OPEN)))
+        select(_count_if(CASE.c.first_dispatched_at.is_not(None)), _count_if(CASE.c.state.in_(OPEN_STATES)))
     ).one()
     return Totals(
         received=sum(fates.values()),
@@ -275,65 +281,3 @@ def totals(moment: Connection) -> Totals:
         units=len(by_unit),
         by_unit=dict(by_unit),
     )
-
-
-# ---- single cases ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class CaseLine:
-    """One case in a list."""
-
-    case_id: str
-    receipt: str
-    state: str
-    unit: str | None
-    """Who holds it; for an ended case, who handled it."""
-    category: str | None
-    kind: str | None
-    channel: str | None
-    registered_at: datetime | None
-    due_at: datetime | None
-    ended_at: datetime | None
-    escalated: bool
-
-
-def case_list(
-    moment: Connection,
-    *,
-    unit: str | None = None,
-    state: str | None = None,
-    due_before: datetime | None = None,
-    limit: int = 100,
-) -> list[CaseLine]:
-    """Return cases, the most urgent first.
-
-    Args:
-        moment: where to ask.
-        unit: only those this unit holds, or handled before they ended.
-        state: only those in this state.
-        due_before: only open ones whose answer is due before this moment.
-        limit: cases at most.
-    """
-    holder = func.coalesce(CASE.c.custodian, CASE.c.lead)
-    wanted: list[ColumnElement[bool]] = [CASE.c.registered_at.is_not(None)]
-    if unit is not None:
-        wanted.append(or_(CASE.c.custodian == unit, and_(CASE.c.custodian.is_(None), CASE.c.lead == unit)))
-    if state is not None:
-        wanted.append(CASE.c.state == state)
-    if due_before is not None:
-        wanted += [CASE.c.due_at < due_before, CASE.c.state.in_(_OPEN)]
-    columns = (
-        *(CASE.c[name] for name in ("case_id", "receipt", "state")),
-        holder,
-        *(CASE.c[name] for name in ("category", "kind", "channel", "registered_at", "due_at", "ended_at", "escalated")),
-    )
-    statement = select(*columns).where(*wanted).order_by(CASE.c.due_at, CASE.c.case_id).limit(limit)
-    return [CaseLine(*row) for row in moment.execute(statement)]
-
-
-def find_case(moment: Connection, name: str) -> str | None:
-    """Return the id of the case with this id or receipt number, None where there is none."""
-    statement = select(CASE.c.case_id).where(or_(CASE.c.case_id == name, CASE.c.receipt == name)).limit(1)
-    found: str | None = moment.execute(statement).scalar()
-    return found

@@ -1,16 +1,17 @@
-"""The whole life of one case, as `yiwang case show` tells it; personal data were masked before they came here."""
+"""Single cases: find one, list some, tell a whole life; personal data were masked before they came here."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from sinks.ledger import case_of
-from sinks.queries import CASE, CLOCK, EVENT, INPUT, find_case
+from sinks.queries import CASE, CLOCK, EVENT, INPUT, OPEN_STATES
 
 _DECISIONS: Mapping[str, tuple[str, ...]] = {
     "case.dispatched": ("unit", "co", "rule", "why", "returnable", "accept_by"),
@@ -22,6 +23,65 @@ _DECISIONS: Mapping[str, tuple[str, ...]] = {
     "case.closed": ("exemption",),
 }
 """The events in which something was ruled, and what of them says by which rule and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseLine:
+    """One case in a list."""
+
+    case_id: str
+    receipt: str
+    state: str
+    unit: str | None
+    """Who holds it; for an ended case, who handled it."""
+    category: str | None
+    kind: str | None
+    channel: str | None
+    registered_at: datetime | None
+    due_at: datetime | None
+    ended_at: datetime | None
+    escalated: bool
+
+
+def case_list(
+    moment: Connection,
+    *,
+    unit: str | None = None,
+    state: str | None = None,
+    due_before: datetime | None = None,
+    limit: int = 100,
+) -> list[CaseLine]:
+    """Return cases, the most urgent first.
+
+    Args:
+        moment: where to ask.
+        unit: only those this unit holds, or handled before they ended.
+        state: only those in this state.
+        due_before: only open ones whose answer is due before this moment.
+        limit: cases at most.
+    """
+    holder = func.coalesce(CASE.c.custodian, CASE.c.lead)
+    wanted: list[ColumnElement[bool]] = [CASE.c.registered_at.is_not(None)]
+    if unit is not None:
+        wanted.append(or_(CASE.c.custodian == unit, and_(CASE.c.custodian.is_(None), CASE.c.lead == unit)))
+    if state is not None:
+        wanted.append(CASE.c.state == state)
+    if due_before is not None:
+        wanted += [CASE.c.due_at < due_before, CASE.c.state.in_(OPEN_STATES)]
+    columns = (
+        *(CASE.c[name] for name in ("case_id", "receipt", "state")),
+        holder,
+        *(CASE.c[name] for name in ("category", "kind", "channel", "registered_at", "due_at", "ended_at", "escalated")),
+    )
+    statement = select(*columns).where(*wanted).order_by(CASE.c.due_at, CASE.c.case_id).limit(limit)
+    return [CaseLine(*row) for row in moment.execute(statement)]
+
+
+def find_case(moment: Connection, name: str) -> str | None:
+    """Return the id of the case with this id or receipt number, None where there is none."""
+    statement = select(CASE.c.case_id).where(or_(CASE.c.case_id == name, CASE.c.receipt == name)).limit(1)
+    found: str | None = moment.execute(statement).scalar()
+    return found
 
 
 def case_file(moment: Connection, name: str) -> dict[str, Any] | None:
