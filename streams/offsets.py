@@ -9,7 +9,6 @@ partition starts where its owner says, not where the group's offset is.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
 
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -64,7 +63,7 @@ class OwnOffsetsConsumer(driver.Consumer):
         assigned = [Partition(tp.topic, tp.partition) for tp in self.assignment()]
         for each, offset in (await self.starts(assigned)).items():
             tp = TP(each.topic, each.partition)
-            await self.seek(tp, offset)
+            await self.seek_wait({tp: offset})
             self._committed_offset[tp] = offset or None
 
 
@@ -82,5 +81,3 @@ def own_offsets_transport(settled: Settled, starts: Starts) -> type[driver.Trans
 
     Transport.Consumer = Consumer  # type: ignore[assignment]
     return Transport
-
-

@@ -1,0 +1,132 @@
+"""From Faust's stream to batches: take all that waits, settle it in one thread, acknowledge in order.
+
+The agent only feeds a buffer, so nothing can raise out of it; one task takes the buffer whole.
+A batch is whatever waits, at once when idle: large when it is busy, small when it is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from sinks.ledger import Partition
+from streams.offsets import Settled
+from streams.records import Record
+
+LARGEST = 4_000
+"""Records of one batch at most: bounds the memory and the time of a transaction."""
+
+WAITING = 16_000
+"""Records that may wait; beyond, the agent waits and Kafka keeps them."""
+
+IDLE = 0.5
+"""Seconds without records after which `idle` is called."""
+
+GATHER = 0.005
+"""Seconds to let a burst gather before its first batch: five more milliseconds, many fewer flushes."""
+
+EX_SOFTWARE = 70
+"""Exit status of a worker that cannot go on (sysexits.h); its supervisor starts it again."""
+
+_log = logging.getLogger(__name__)
+
+
+def halt(reason: object) -> NoReturn:
+    """End the process at once; what was not acknowledged comes again.
+
+    A graceful stop may commit past the batch that failed, or hang in Faust's shutdown.
+    """
+    _log.critical("worker stops: %s", reason)
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(EX_SOFTWARE)
+
+
+def record_of(event: Any) -> Record:
+    """Return a Faust event's record as plain data."""
+    message = event.message
+    headers = message.headers
+    pairs = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
+    return Record(
+        message.topic, message.partition, message.offset, message.key, message.value, pairs, message.timestamp
+    )
+
+
+@dataclass(slots=True)
+class Batches:
+    """The buffer between a stream and the function that settles batches."""
+
+    settle: Callable[[Sequence[Record]], dict[Partition, int]]
+    """Called in the one worker thread; returns next offsets or raises, on which the process halts."""
+    settled: Settled
+    idle: Callable[[], None] = lambda: None
+    """Called in the same thread between batches, at least every few hundred milliseconds."""
+    progress_at: float = field(default_factory=time.monotonic)
+    """When a batch or an idle turn last ended (monotonic); the health check reads it."""
+    _waiting: deque[Any] = field(default_factory=deque)
+    _filled: asyncio.Event | None = None
+    _room: asyncio.Event | None = None
+    _thread: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(max_workers=1, thread_name_prefix="settle")
+    )
+
+    @property
+    def waiting(self) -> int:
+        """Return how many records wait."""
+        return len(self._waiting)
+
+    async def feed(self, events: AsyncIterator[Any]) -> None:
+        """Take a stream's events as they come; the whole body of the agent."""
+        filled, room = self._events()
+        async for event in events:
+            self._waiting.append(event)
+            filled.set()
+            if len(self._waiting) >= WAITING:
+                room.clear()
+                await room.wait()
+
+    async def run(self) -> None:
+        """Settle what waits, for ever; never raises: a failure ends the process."""
+        filled, room = self._events()
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                await asyncio.wait_for(filled.wait(), IDLE)
+            except TimeoutError:
+                await self._in_thread(loop, self.idle)
+                continue
+            if len(self._waiting) < LARGEST:
+                await asyncio.sleep(GATHER)
+            batch = [self._waiting.popleft() for _ in range(min(LARGEST, len(self._waiting)))]
+            if not self._waiting:
+                filled.clear()
+            room.set()
+            if batch:
+                self.settled.settle(await self._in_thread(loop, self.settle, [record_of(event) for event in batch]))
+                for event in batch:
+                    event.ack()
+                await self._in_thread(loop, self.idle)
+
+    async def _in_thread(self, loop: asyncio.AbstractEventLoop, work: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            done = await loop.run_in_executor(self._thread, work, *arguments)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a decided fate: the process ends, the batch comes again
+            _log.debug("unsettled", exc_info=True)
+            halt(repr(error))
+        self.progress_at = time.monotonic()
+        return done
+
+    def _events(self) -> tuple[asyncio.Event, asyncio.Event]:
+        if self._filled is None or self._room is None:
+            self._filled, self._room = asyncio.Event(), asyncio.Event()
+        return self._filled, self._room

@@ -1,0 +1,170 @@
+"""Questions to the cluster about its topics: ids, offsets, existence; and making them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigResource, NewTopic, OffsetSpec, ResourceType
+
+from sinks.ledger import Partition
+from streams.kafka_access import KafkaAccess
+from streams.topics import Topic
+
+TIMEOUT = 20.0
+"""Seconds a question may take."""
+
+
+class ClusterError(Exception):
+    """The cluster is not as it must be; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What `apply_topics` did."""
+
+    created: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+
+
+class Cluster:
+    """An admin's view of one cluster."""
+
+    def __init__(self, access: KafkaAccess) -> None:
+        self._access = access
+        self._admin = AdminClient(access.librdkafka())
+
+    def version(self) -> str | None:
+        """Return the cluster's id, None when no broker answers."""
+        try:
+            return str(self._admin.list_topics(timeout=TIMEOUT).cluster_id)
+        except KafkaException:
+            return None
+
+    def partitions(self, topics: Iterable[str] | None = None) -> dict[str, int]:
+        """Return the partition count of every topic there is, or of those named.
+
+        Raises:
+            ClusterError: no broker answers.
+        """
+        try:
+            found = self._admin.list_topics(timeout=TIMEOUT).topics
+        except KafkaException as error:
+            raise ClusterError(f"no broker answers at {self._access.bootstrap}: {error}") from error
+        wanted = None if topics is None else set(topics)
+        return {name: len(each.partitions) for name, each in found.items() if wanted is None or name in wanted}
+
+    def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
+        """Return Kafka's id of each topic: a topic made anew under an old name has another."""
+        described = self._admin.describe_topics(TopicCollection(list(topics)), request_timeout=TIMEOUT)
+        return {name: str(future.result().topic_id) for name, future in described.items()}
+
+    def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Return the end of each log: the offset its next record will have."""
+        return self._offsets(partitions, OffsetSpec.latest())
+
+    def starts(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Return the first offset each log still holds."""
+        return self._offsets(partitions, OffsetSpec.earliest())
+
+    def _offsets(self, partitions: Iterable[Partition], spec: Any) -> dict[Partition, int]:
+        asked = {TopicPartition(each.topic, each.partition): spec for each in partitions}
+        if not asked:
+            return {}
+        try:
+            answers = self._admin.list_offsets(asked, request_timeout=TIMEOUT)
+            return {Partition(each.topic, each.partition): future.result().offset for each, future in answers.items()}
+        except KafkaException as error:
+            raise ClusterError(f"the cluster does not tell its offsets: {error}") from error
+
+    def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Return a group's committed offsets; partitions without one are missing."""
+        asked = [TopicPartition(each.topic, each.partition) for each in partitions]
+        consumer = Consumer(self._access.librdkafka(**{"group.id": group, "enable.auto.commit": False}))
+        try:
+            answers = consumer.committed(asked, timeout=TIMEOUT)
+        except KafkaException as error:
+            raise ClusterError(f"the cluster does not tell the offsets of {group}: {error}") from error
+        finally:
+            consumer.close()
+        return {Partition(each.topic, each.partition): each.offset for each in answers if each.offset >= 0}
+
+    def apply_topics(self, topics: Sequence[Topic], *, replication: int = 1, dry_run: bool = False) -> Applied:
+        """Make the topics there should be, and give those there are the settings they should have.
+
+        Args:
+            topics: what there should be.
+            replication: copies of each.
+            dry_run: only tell.
+
+        Raises:
+            ClusterError: a keyed topic has another number of partitions than was fixed at installation.
+        """
+        there = self.partitions()
+        wrong = [t.name for t in topics if t.name in there and there[t.name] != t.partitions]
+        if wrong:
+            raise ClusterError(
+                f"{', '.join(wrong[:3])}: the number of partitions differs from the installation's; "
+                f"it was fixed when the topics were made: set partitions to {there[wrong[0]]}"
+            )
+        min_insync = 2 if replication > 2 else 1
+        missing = [topic for topic in topics if topic.name not in there]
+        if missing and not dry_run:
+            self._create(missing, replication, min_insync)
+        present = [topic for topic in topics if topic.name in there]
+        changed = self._changed(present, min_insync)
+        if changed and not dry_run:
+            self._alter({topic.name: topic.config(min_insync=min_insync) for topic in changed})
+        names = {topic.name for topic in changed}
+        return Applied(
+            [topic.name for topic in missing],
+            [topic.name for topic in changed],
+            [topic.name for topic in present if topic.name not in names],
+        )
+
+    def _create(self, topics: Sequence[Topic], replication: int, min_insync: int) -> None:
+        wanted = [
+            NewTopic(
+                topic.name,
+                num_partitions=topic.partitions,
+                replication_factor=replication,
+                config=topic.config(min_insync=min_insync),
+            )
+            for topic in topics
+        ]
+        for name, future in self._admin.create_topics(wanted, request_timeout=TIMEOUT * 3).items():
+            try:
+                future.result()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise ClusterError(f"topic {name} cannot be made: {error}") from error
+
+    def _changed(self, topics: Sequence[Topic], min_insync: int) -> list[Topic]:
+        resources = [ConfigResource(ResourceType.TOPIC, topic.name) for topic in topics]
+        if not resources:
+            return []
+        answers = self._admin.describe_configs(resources, request_timeout=TIMEOUT)
+        current: Mapping[str, Mapping[str, Any]] = {each.name: future.result() for each, future in answers.items()}
+        return [
+            topic
+            for topic in topics
+            if any(
+                name in current[topic.name] and current[topic.name][name].value != value
+                for name, value in topic.config(min_insync=min_insync).items()
+            )
+        ]
+
+    def _alter(self, settings: Mapping[str, Mapping[str, str]]) -> None:
+        resources = [
+            ConfigResource(
+                ResourceType.TOPIC,
+                name,
+                incremental_configs=[ConfigEntry(key, value) for key, value in values.items()],
+            )
+            for name, values in settings.items()
+        ]
+        for future in self._admin.incremental_alter_configs(resources, request_timeout=TIMEOUT).values():
+            future.result()

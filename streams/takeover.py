@@ -1,0 +1,72 @@
+"""Taking a partition: what the outbox still holds is published, and reading starts where the ledger says."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sinks.ledger import Ledger, Partition
+from streams.casework import Casework
+from streams.cluster import Cluster, ClusterError
+
+PUBLISH_SECONDS = 30.0
+"""For what a dead worker left in the outbox; longer than a batch's budget, since it may be several batches."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Takeover:
+    """Done at every assignment, before the first record is read."""
+
+    casework: Casework
+    ledger: Ledger
+    cluster: Cluster
+
+    async def starts(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
+        """Return where each partition starts; see `take`."""
+        return await asyncio.to_thread(self.take, list(partitions))
+
+    def take(self, partitions: list[Partition]) -> dict[Partition, int]:
+        """Publish what is left over, check the logs against the ledger, return where to start.
+
+        The ledger's offset wins over the group's, in both directions: a group's offset can be
+        lost, expired or moved, the ledger's is written with the decisions it stands for.
+
+        Raises:
+            ClusterError: the log is not the one the ledger has read.
+        """
+        left = self.ledger.outbox(partitions)
+        self.casework.publisher.publish(left, PUBLISH_SECONDS)
+        self.ledger.forget_published([output.message_id for output in left])
+        progress = self.ledger.progress()
+        known = {each: progress[each] for each in partitions if each in progress}
+        self._check_ids(known)
+        ends, starts = self.cluster.ends(known), self.cluster.starts(known)
+        self.casework.log_starts = {**self.casework.log_starts, **starts}
+        for each, (next_offset, _topic_id) in known.items():
+            if ends[each] < next_offset:
+                raise ClusterError(
+                    f"{each.topic}[{each.partition}] ends at {ends[each]}, before {next_offset} which the ledger has "
+                    "decided: the log was cut; restore the broker's data, or start with a new ledger"
+                )
+            if starts[each] > next_offset:
+                _log.error(
+                    "%s[%d]: offsets %d to %d expired before they were read; yiwang audit names what is missing",
+                    each.topic,
+                    each.partition,
+                    next_offset,
+                    starts[each] - 1,
+                )
+        return {each: max(next_offset, starts[each]) for each, (next_offset, _topic_id) in known.items()}
+
+    def _check_ids(self, known: Mapping[Partition, tuple[int, str]]) -> None:
+        for each, (_next_offset, topic_id) in known.items():
+            now = self.casework.topic_ids.get(each.topic)
+            if topic_id and now and topic_id != now:
+                raise ClusterError(
+                    f"topic {each.topic} was made anew since the ledger read it; "
+                    "restore the broker's data, or start with a new ledger"
+                )

@@ -1,0 +1,225 @@
+"""A worker process: one Faust app for one role, wired to the function that settles its batches."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import faust
+from mode.loop import use as use_loop
+from prometheus_client import CollectorRegistry
+from routers.triage import Triage as Decider
+from sinks.metrics import LedgerCollector, Metrics
+from sinks.vault import Vault, load_or_make_key
+
+from sinks.ledger import Ledger, LedgerUnavailableError, Partition, open_engine
+from streams import clock, topics
+from streams.batches import EX_SOFTWARE, Batches
+from streams.casework import Casework
+from streams.chores import Chores
+from streams.cityfile import load_city
+from streams.cluster import Cluster, ClusterError
+from streams.faults import fault_point
+from streams.health import serve_health
+from streams.keys import KeyRing
+from streams.lag import Backlog
+from streams.offsets import Settled, Starts, own_offsets_transport
+from streams.producer import BatchProducer
+from streams.records import Record
+from streams.settings import Settings
+from streams.takeover import Takeover
+from streams.ticker import Ticker
+from streams.triage import Triage
+
+SESSION = 10.0
+"""Seconds after which a silent worker's partitions go to another; above the batch budget's last try."""
+
+STUCK = 60.0
+"""Seconds without a settled batch or an idle turn after which `/healthz` says no."""
+
+READY_FILE = "{name}.ready"
+
+_log = logging.getLogger(__name__)
+_Settle = Callable[[Sequence[Record]], dict[Partition, int]]
+
+
+@dataclass(slots=True)
+class Role:
+    """What a worker of a role does; the rest is the same for all."""
+
+    group: str
+    topics: list[str]
+    settle: _Settle
+    starts: Starts
+    idle: Callable[[], None]
+    registry: CollectorRegistry
+    closers: list[Callable[[], None]] = field(default_factory=list)
+
+
+def run_worker(role: str, settings: Settings, name: str | None = None) -> int:
+    """Run a worker until SIGTERM.
+
+    Args:
+        role: `triage` or `casework`.
+        settings: the installation.
+        name: of this worker among its like, for its ready file; default the role.
+
+    Returns:
+        0 after SIGTERM, 70 when it cannot go on, 3 when a service it needs is not reachable.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("faust").setLevel(logging.WARNING)
+    logging.getLogger("mode").setLevel(logging.WARNING)
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    try:
+        parts = _ROLES[role](settings)
+    except (ClusterError, LedgerUnavailableError) as error:
+        _log.critical("%s", error)
+        return 3
+    settled = Settled()
+    batches = Batches(parts.settle, settled, parts.idle)
+    app = _app(parts, settings, settled, batches)
+    health = serve_health(
+        settings.metrics_port,
+        parts.registry,
+        lambda: _healthy(batches, role),
+    )
+    ready = settings.run / READY_FILE.format(name=name or role)
+
+    @app.on_rebalance_complete.connect
+    async def _on_ready(*_arguments: Any, **_settings: Any) -> None:
+        ready.parent.mkdir(parents=True, exist_ok=True)
+        fresh = ready.with_suffix(f".{os.getpid()}")
+        fresh.write_text(f"{os.getpid()} {health.port}\n")
+        fresh.replace(ready)
+
+    try:
+        return _serve(app)
+    finally:
+        health.close()
+        for close in parts.closers:
+            close()
+
+
+def _healthy(batches: Batches, role: str) -> tuple[bool, dict[str, Any]]:
+    still = time.monotonic() - batches.progress_at
+    return still < STUCK, {"role": role, "waiting": batches.waiting, "seconds_since_progress": round(still, 1)}
+
+
+def _app(parts: Role, settings: Settings, settled: Settled, batches: Batches) -> faust.App:
+    """Build the Faust app: raw bytes in, nothing declared, nothing served, offsets ours."""
+    use_loop("uvloop")
+    app = faust.App(
+        parts.group,
+        **settings.access().faust(),
+        autodiscover=False,
+        broker_commit_interval=1.0,
+        broker_heartbeat_interval=SESSION / 4,
+        broker_session_timeout=SESSION,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=8 * 2**20,
+        datadir=str(settings.run / "faust"),
+        producer_request_timeout=10.0,
+        store="memory://",
+        stream_buffer_maxsize=8_192,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        web_tables_enabled=False,
+        worker_redirect_stdouts=False,
+    )
+    transport = own_offsets_transport(settled, parts.starts)
+    app.transport = transport(app.conf.broker_consumer, app)
+    source = app.topic(*parts.topics, key_type=bytes, key_serializer="raw", value_type=bytes, value_serializer="raw")
+
+    @app.agent(source, name=f"{parts.group}.take", concurrency=1)
+    async def _take(stream: Any) -> None:
+        await batches.feed(stream.noack().events())
+
+    @app.task
+    async def _settle() -> None:
+        await batches.run()
+
+    return app
+
+
+def _serve(app: faust.App) -> int:
+    """Run the app under Faust's worker until SIGTERM or SIGINT."""
+    worker = faust.Worker(
+        app, loglevel="WARN", logfile=None, override_logging=False, redirect_stdouts=False, quiet=True, web_port=None
+    )
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as stop:
+        return int(stop.code or 0) if not isinstance(stop.code, str) else EX_SOFTWARE
+    return 0
+
+
+# ---- triage -----------------------------------------------------------------------------------------
+
+
+def _triage(settings: Settings) -> Role:
+    city = load_city(settings.city)
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    vault = Vault(settings.vault_url, load_or_make_key(settings.data / "vault.key"))
+    triage = Triage(
+        city,
+        Decider(city),
+        vault,
+        BatchProducer(settings.access().librdkafka()),
+        clock.now,
+        metrics.triage(),
+        fault_point(os.environ),
+    )
+
+    async def _starts(_partitions: Iterable[Partition]) -> Mapping[Partition, int]:
+        return {}
+
+    names = [topics.intake(channel) for channel in city.channels]
+    return Role("yiwang-triage", names, triage.settle, _starts, lambda: None, registry, [vault.close])
+
+
+# ---- casework ---------------------------------------------------------------------------------------
+
+
+def _casework(settings: Settings) -> Role:
+    city = load_city(settings.city)
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    ledger = Ledger(open_engine(settings.ledger_url))
+    vault = Vault(settings.vault_url, load_or_make_key(settings.data / "vault.key"))
+    cluster = Cluster(settings.access())
+    names = list(topics.casework_topics())
+    casework = Casework(
+        ledger,
+        city,
+        KeyRing(settings.keys),
+        BatchProducer(settings.access().librdkafka()),
+        lambda plain, context: vault.seal(plain, context=context),
+        clock.now,
+        metrics.casework(),
+        cluster.topic_ids(names),
+        fault=fault_point(os.environ),
+    )
+    ticker = Ticker(ledger, clock.now, clock.monotonic)
+    takeover = Takeover(casework, ledger, cluster)
+    backlog = Backlog(cluster, city, ledger)
+    registry.register(LedgerCollector(open_engine(settings.ledger_url, read_only=True), clock.now, backlog.figures))
+    return Role(
+        "yiwang-casework",
+        names,
+        casework.transact,
+        takeover.starts,
+        Chores(casework, ticker).turn,
+        registry,
+        [ledger.close, vault.close, backlog.close],
+    )
+
+
+_ROLES: Mapping[str, Callable[[Settings], Role]] = {"triage": _triage, "casework": _casework}
