@@ -1,55 +1,86 @@
-"""A city as data: units, taxonomy, catalogue, places, knowledge, policies and texts, typed and immutable.
+"""A city as values: its units, limits, categories, catalogue, places, knowledge, policies and texts.
 
-Loaded from a folder of YAML by `streams.cityfile`. The code names no city, unit or category.
+Loaded from one folder of YAML by `streams.cityfile`; nothing here names a city. Every object is
+frozen and every mapping read-only, so a city can be shared by all threads of a worker, and its
+version (a hash over the files) names exactly what was decided by.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
+from types import MappingProxyType
+from typing import Literal, TypeVar
 
-Outline = tuple[tuple[float, float], ...]
-"""A ring of (longitude, latitude) in degrees, WGS-84, not closed."""
+from routers.demand import DemandKind, Urgency
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+Ring = tuple[tuple[float, float], ...]
+"""An outline: (longitude, latitude) in degrees WGS-84, not closed."""
+
+LocationNeed = Literal["required", "optional", "none"]
+"""Whether a category needs a place before it can be dispatched."""
+
+GEOGRAPHY = "geography"
+OPERATOR = "operator"
+VIRTUAL = "virtual"
+
+
+def frozen_map(values: Mapping[K, V]) -> Mapping[K, V]:
+    """Return a read-only copy, in the same order."""
+    return MappingProxyType(dict(values))
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit that can hold a case (承办单位)."""
+    """A unit (承办单位): a bureau, enterprise, street or hub, or a virtual one that is resolved when dispatching."""
 
     code: str
     zh: str
     short: str
     en: str
     kind: str
-    level: str
-    hours: str
+    """hub, bureau, sub_unit, vertical, party, mass, utility, street, town or virtual."""
+    level: str = ""
+    hours: str = "office"
+    """`24x7`, `office` or `on_call`: whether work is accepted out of hours."""
     duties: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     dispatchable: bool = True
+    """False: the dispatch catalogue may not name it as the handling unit."""
     resolve: str | None = None
-    """Only for `kind == "virtual"`: `geography` or `operator`."""
+    """Virtual units only: `geography` (the street of the place) or `operator` (the company named)."""
+    choices: tuple[str, ...] = ()
+    """Units an operator-resolved virtual unit can stand for."""
+
+    @property
+    def virtual(self) -> bool:
+        """Tell whether it only stands for another unit."""
+        return self.kind == VIRTUAL
 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A service tier: how long what may take."""
+    """A class of limits (时限): durations count from registration; warnings are shares of `close`."""
 
     code: str
     zh: str
-    en: str
-    clock: str
+    clock: Literal["natural", "working"]
     accept: timedelta
     first_contact: timedelta
     close: timedelta
     extensions: int = 0
+    extension_max: timedelta = timedelta(0)
     warn_yellow: float = 0.7
     warn_red: float = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A second-level demand category (诉求分类)."""
+    """A second-level category (诉求类别)."""
 
     code: str
     parent: str
@@ -57,54 +88,61 @@ class Category:
     en: str
     keywords: tuple[str, ...]
     lead: str
+    """Default lead unit; the dispatch catalogue decides."""
     co: tuple[str, ...]
-    urgency: str
+    urgency: Urgency
     tier: str
-    location: str
-    """`required`, `optional` or `none`."""
+    location: LocationNeed
     flags: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class OutOfScope:
-    """What the city does not handle (不予受理), and where to turn."""
+    """What is not accepted here, and where to turn to (不予受理、告知渠道)."""
 
     code: str
     zh: str
-    en: str
     action: str
+    """`live_transfer`, `inform`, `restricted_transfer`, `transfer_area`, `hold_then_close` or `decline`."""
     to: str
-    keywords: tuple[str, ...]
-    text: str
-    """What the citizen is told."""
+    keywords: tuple[str, ...] = ()
+    """Hints, never enough alone: an ordinary category that fits better wins."""
+    unless: tuple[str, ...] = ()
+    """Words next to which a keyword means something else."""
+
+    @property
+    def emergency(self) -> bool:
+        """Tell whether a life may hang on it (110, 119, 120, 122)."""
+        return self.action == "live_transfer"
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogueRule:
-    """A line of the dispatch catalogue (派单目录)."""
+    """One line of the dispatch catalogue (派单目录): category and place to units, for a time."""
 
     id: str
     category: str
+    place: str | None
+    """Code of a street or town; None: everywhere without a rule of its own."""
     unit: str
     co: tuple[str, ...]
     effective: date
-    place: str | None = None
-    """Street code; None for everywhere."""
     expires: date | None = None
+    """Last day in force; None: until further notice."""
 
-    def in_force(self, on: date) -> bool:
+    def in_force(self, day: date) -> bool:
         """Tell whether the rule holds on a day."""
-        return self.effective <= on and (self.expires is None or on <= self.expires)
+        return self.effective <= day and (self.expires is None or day <= self.expires)
 
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeEntry:
-    """An approved answer (知识库)."""
+    """An answer the machine may give by itself, while it is approved and in force."""
 
     id: str
     title: str
     patterns: tuple[tuple[str, ...], ...]
-    """It matches when all words of any of these occur."""
+    """It matches when all words of any one of them occur."""
     answer: str
     category: str
     owner: str
@@ -112,49 +150,95 @@ class KnowledgeEntry:
     expires: date
     approved: bool
 
-    def in_force(self, on: date) -> bool:
-        """Tell whether the entry may answer on a day."""
-        return self.approved and self.effective <= on <= self.expires
+    def in_force(self, day: date) -> bool:
+        """Tell whether the machine may use it on a day."""
+        return self.approved and self.effective <= day <= self.expires
 
 
 @dataclass(frozen=True, slots=True)
-class Area:
-    """A street or town, a community, or a grid."""
+class Grid:
+    """A grid (网格), the smallest place."""
 
     code: str
     zh: str
     aliases: tuple[str, ...]
-    outline: Outline
-    parent: str | None = None
+    outline: Ring
+
+
+@dataclass(frozen=True, slots=True)
+class Community:
+    """A community or village (社区、村)."""
+
+    code: str
+    zh: str
+    aliases: tuple[str, ...]
+    outline: Ring
+    grids: tuple[Grid, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Street:
+    """A street or town (街道、镇); its code is also the code of its unit."""
+
+    code: str
+    zh: str
+    aliases: tuple[str, ...]
+    outline: Ring
+    communities: tuple[Community, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The whole area, and what lies around it by name."""
+
+    outline: Ring
+    streets: tuple[Street, ...]
+    outside: tuple[str, ...] = ()
+    """Names of other areas that citizens mention."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReturnReason:
-    """Why a unit may return a case (退单理由)."""
+    """A coded reason to return a case (退单), and what it must come with."""
 
     code: str
     zh: str
-    needs_basis: bool
-    needs_proposal: bool
+    needs_basis: bool = False
+    needs_proposal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """The rules of the house."""
+    """What the city has settled about how cases are run."""
 
     desk: str
-    """The unit that holds what no unit does: dispatchers and call-back."""
+    """Unit that reviews, rules on returns and calls back."""
+    rulings: str
+    """Unit whose ruling ends a dispute between units."""
     supervisor: str
+    """Unit to which overdue cases climb."""
+    default_tier: str
+    """Limits of a demand nobody could classify."""
+    fallback_units: tuple[str, ...]
+    """Shown to the desk where nothing better is known."""
+    dispatch_confidence: float
+    """Least confidence for a dispatch by machine, 0 to 1."""
     max_returns: int
     max_redo: int
     call_back_tries: int
-    dispatch_confidence: float
-    """Confidence, 0 to 1, from which the machine dispatches by itself."""
+    max_queue: int
+    """Open cases in one unit's queue above which the desk is warned."""
+    text_limits: Mapping[str, int]
+    """Longest texts in characters: `demand`, `reply`, `note`."""
     return_reasons: Mapping[str, ReturnReason]
     contact_exemptions: Mapping[str, str]
+    """Codes that stand for a missing contact record (I6), with their Chinese names."""
     close_exemptions: Mapping[str, str]
+    """Codes that close a case although it is not known to be solved (I7)."""
     decline_codes: Mapping[str, str]
-    default_tier: str
+    """Codes for declining: those of the taxonomy and the city's own."""
+    safety_words: tuple[str, ...] = ()
+    """Words that tell of danger to life, whatever the category."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,37 +247,58 @@ class Channel:
 
     name: str
     zh: str
-    kind: str
-    """`hotline`, `app`, `grid` or `sensor`."""
+    kind: Literal["hotline", "app", "grid", "sensor"]
 
 
 @dataclass(frozen=True, slots=True)
 class City:
-    """One city, whole."""
+    """Everything a decision needs to know of one city."""
 
     code: str
     zh: str
-    en: str
     version: str
-    """First 12 hex digits of the SHA-256 of its files."""
+    """First 12 hex digits of a SHA-256 over all files of the city."""
+    channels: Mapping[str, Channel]
     units: Mapping[str, Unit]
     tiers: Mapping[str, Tier]
     categories: Mapping[str, Category]
+    kinds: Mapping[DemandKind, tuple[str, ...]]
+    """Words by which a kind of demand is guessed."""
     out_of_scope: Mapping[str, OutOfScope]
     catalogue: tuple[CatalogueRule, ...]
-    knowledge: tuple[KnowledgeEntry, ...]
-    outline: Outline
-    streets: Mapping[str, Area]
-    communities: Mapping[str, Area]
-    grids: Mapping[str, Area]
+    knowledge: Mapping[str, KnowledgeEntry]
+    places: Places
     policies: Policies
     texts: Mapping[str, str]
-    channels: Mapping[str, Channel]
+    """Templates for `str.format` with the named fields of `TEXTS`."""
+    parents: Mapping[str, str] = field(default_factory=lambda: frozen_map({}))
+    """First-level categories: code to Chinese name."""
 
-    def text(self, key: str, **fields: str) -> str:
-        """Return a text for people; `{names}` in it are filled in.
+    def unit(self, code: str) -> Unit:
+        """Return a unit.
 
         Raises:
-            KeyError: the city has no such text (the loader has checked all there must be).
+            KeyError: no such unit.
         """
-        return self.texts[key].format_map(fields)
+        return self.units[code]
+
+    def category(self, code: str) -> Category:
+        """Return a category.
+
+        Raises:
+            KeyError: no such category.
+        """
+        return self.categories[code]
+
+    def tier_of(self, category: str | None) -> Tier:
+        """Return the limits of a category; those of the policy where it is not known."""
+        known = self.categories.get(category) if category is not None else None
+        return self.tiers[known.tier if known else self.policies.default_tier]
+
+    def text(self, key: str, **fields: str) -> str:
+        """Return a text with its fields filled in; fields the template does not use are ignored.
+
+        Raises:
+            KeyError: no such text, or a field it needs is not given.
+        """
+        return self.texts[key].format(**fields)
