@@ -21,6 +21,10 @@ class ClusterError(Exception):
     """The cluster is not as it must be; the text says what to do."""
 
 
+class ClusterUnavailableError(ClusterError):
+    """No broker answers; try again later."""
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What `apply_topics` did."""
@@ -53,14 +57,17 @@ class Cluster:
         try:
             found = self._admin.list_topics(timeout=TIMEOUT).topics
         except KafkaException as error:
-            raise ClusterError(f"no broker answers at {self._access.bootstrap}: {error}") from error
+            raise ClusterUnavailableError(f"no broker answers at {self._access.bootstrap}: {error}") from error
         wanted = None if topics is None else set(topics)
         return {name: len(each.partitions) for name, each in found.items() if wanted is None or name in wanted}
 
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
         """Return Kafka's id of each topic: a topic made anew under an old name has another."""
         described = self._admin.describe_topics(TopicCollection(list(topics)), request_timeout=TIMEOUT)
-        return {name: str(future.result().topic_id) for name, future in described.items()}
+        try:
+            return {name: str(future.result().topic_id) for name, future in described.items()}
+        except KafkaException as error:
+            raise ClusterUnavailableError(f"the cluster does not tell its topics: {error}") from error
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the end of each log: the offset its next record will have."""
@@ -78,7 +85,7 @@ class Cluster:
             answers = self._admin.list_offsets(asked, request_timeout=TIMEOUT)
             return {Partition(each.topic, each.partition): future.result().offset for each, future in answers.items()}
         except KafkaException as error:
-            raise ClusterError(f"the cluster does not tell its offsets: {error}") from error
+            raise ClusterUnavailableError(f"the cluster does not tell its offsets: {error}") from error
 
     def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return a group's committed offsets; partitions without one are missing."""
@@ -87,7 +94,7 @@ class Cluster:
         try:
             answers = consumer.committed(asked, timeout=TIMEOUT)
         except KafkaException as error:
-            raise ClusterError(f"the cluster does not tell the offsets of {group}: {error}") from error
+            raise ClusterUnavailableError(f"the cluster does not tell the offsets of {group}: {error}") from error
         finally:
             consumer.close()
         return {Partition(each.topic, each.partition): each.offset for each in answers if each.offset >= 0}

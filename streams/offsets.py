@@ -74,10 +74,10 @@ def own_offsets_transport(settled: Settled, starts: Starts) -> type[driver.Trans
         pass
 
     Consumer.settled = settled
-    Consumer.starts = staticmethod(starts)  # type: ignore[assignment]
+    Consumer.starts = staticmethod(starts)
 
     class Transport(driver.Transport):
         pass
 
-    Transport.Consumer = Consumer  # type: ignore[assignment]
+    Transport.Consumer = Consumer
     return Transport

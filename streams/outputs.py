@@ -266,7 +266,7 @@ def work_item(case: Case, unit: str, city: City) -> wire.WorkItem | None:
     """Return what a unit has open of a case, None for nothing."""
     place = queues(case, city).get(unit)
     facts = case.facts
-    if place is None or facts is None:
+    if place is None or facts is None or case.registered_at is None:
         return None
     role, task = place
     category = city.categories.get(case.category) if case.category else None

@@ -38,9 +38,13 @@ class Takeover:
         Raises:
             ClusterError: the log is not the one the ledger has read.
         """
-        left = self.ledger.outbox(partitions)
-        self.casework.publisher.publish(left, PUBLISH_SECONDS)
-        self.ledger.forget_published([output.message_id for output in left])
+        while left := self.ledger.outbox(partitions):
+            self.casework.publisher.publish(left, PUBLISH_SECONDS)
+            self.ledger.forget_published([output.message_id for output in left])
+        return self.check(partitions)
+
+    def check(self, partitions: list[Partition]) -> dict[Partition, int]:
+        """Hold the logs against the ledger; see `take`."""
         progress = self.ledger.progress()
         known = {each: progress[each] for each in partitions if each in progress}
         self._check_ids(known)

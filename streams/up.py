@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from routers.city import City
-from sinks.vault import Vault, load_or_make_key
-
 from sinks.database import LedgerUnavailableError, open_engine
 from sinks.schema import SchemaError, migrate
+from sinks.seal import SealError, load_or_make_key
+from sinks.vault import Vault
 from streams import clock, keys
 from streams.broker import BrokerError, EmbeddedKafka
 from streams.cityfile import CityError, load_city
@@ -62,11 +62,12 @@ def run_up(settings: Settings, *, as_json: bool) -> int:
                 sys.stdout.write(json.dumps(ready) + "\n")
             else:
                 sys.stdout.write(
-                    f"Yiwang is up in {settings.data}: Kafka {ready['kafka']}, ledger {ready['ledger']}; stop with Ctrl-C\n"
+                    f"Yiwang is up in {settings.data}: Kafka {running.bootstrap}, ledger {settings.ledger_url}; "
+                    "stop with Ctrl-C\n"
                 )
             sys.stdout.flush()
             running.supervise(stopping)
-    except (UpError, BrokerError, ClusterError, CityError, SchemaError, LedgerUnavailableError) as error:
+    except (UpError, BrokerError, ClusterError, CityError, SchemaError, SealError, LedgerUnavailableError) as error:
         sys.stderr.write(f"{error}\n")
         return 3
     return 0

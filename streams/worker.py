@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
@@ -14,20 +15,25 @@ import faust
 from mode.loop import use as use_loop
 from prometheus_client import CollectorRegistry
 from routers.triage import Triage as Decider
-from sinks.metrics import LedgerCollector, Metrics
-from sinks.vault import Vault, load_or_make_key
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from sinks.ledger import Ledger, LedgerUnavailableError, Partition, open_engine
+from sinks.database import LedgerUnavailableError, open_engine
+from sinks.ledger import Ledger, Partition
+from sinks.ledger_metrics import LedgerCollector
+from sinks.metrics import Metrics
+from sinks.schema import SchemaError, check_schema
+from sinks.seal import SealError, load_or_make_key
+from sinks.vault import Vault
 from streams import clock, topics
-from streams.batches import EX_SOFTWARE, Batches
+from streams.batches import EX_SOFTWARE, Batches, halt
 from streams.casework import Casework
 from streams.chores import Chores
-from streams.cityfile import load_city
-from streams.cluster import Cluster, ClusterError
+from streams.cityfile import CityError, load_city
+from streams.cluster import Cluster, ClusterError, ClusterUnavailableError
 from streams.faults import fault_point
 from streams.health import serve_health
 from streams.keys import KeyRing
-from streams.lag import Backlog
+from streams.lag import CASEWORK_GROUP, TRIAGE_GROUP, Backlog
 from streams.offsets import Settled, Starts, own_offsets_transport
 from streams.producer import BatchProducer
 from streams.records import Record
@@ -38,6 +44,9 @@ from streams.triage import Triage
 
 SESSION = 10.0
 """Seconds after which a silent worker's partitions go to another; above the batch budget's last try."""
+
+WAIT = 60.0
+"""Seconds a starting worker waits for broker and ledger before it gives up and is started again."""
 
 STUCK = 60.0
 """Seconds without a settled batch or an idle turn after which `/healthz` says no."""
@@ -77,8 +86,8 @@ def run_worker(role: str, settings: Settings, name: str | None = None) -> int:
     logging.getLogger("mode").setLevel(logging.WARNING)
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     try:
-        parts = _ROLES[role](settings)
-    except (ClusterError, LedgerUnavailableError) as error:
+        parts = _wired(role, settings)
+    except (ClusterError, LedgerUnavailableError, SchemaError, CityError, SealError) as error:
         _log.critical("%s", error)
         return 3
     settled = Settled()
@@ -104,6 +113,17 @@ def run_worker(role: str, settings: Settings, name: str | None = None) -> int:
         health.close()
         for close in parts.closers:
             close()
+
+
+def _wired(role: str, settings: Settings) -> Role:
+    """Wire a role, waiting for broker and ledger before it joins its group."""
+    patient = Retrying(
+        retry=retry_if_exception_type((ClusterUnavailableError, LedgerUnavailableError)),
+        stop=stop_after_delay(WAIT),
+        wait=wait_random_exponential(0.2, 5),
+        reraise=True,
+    )
+    return patient(_ROLES[role], settings)
 
 
 def _healthy(batches: Batches, role: str) -> tuple[bool, dict[str, Any]]:
@@ -133,7 +153,7 @@ def _app(parts: Role, settings: Settings, settled: Settled, batches: Batches) ->
         web_tables_enabled=False,
         worker_redirect_stdouts=False,
     )
-    transport = own_offsets_transport(settled, parts.starts)
+    transport = own_offsets_transport(settled, _or_halt(parts.starts))
     app.transport = transport(app.conf.broker_consumer, app)
     source = app.topic(*parts.topics, key_type=bytes, key_serializer="raw", value_type=bytes, value_serializer="raw")
 
@@ -146,6 +166,20 @@ def _app(parts: Role, settings: Settings, settled: Settled, batches: Batches) ->
         await batches.run()
 
     return app
+
+
+def _or_halt(starts: Starts) -> Starts:
+    """Guard what Faust calls: an exception in there would hang or be swallowed."""
+
+    async def _guarded(partitions: Iterable[Partition]) -> Mapping[Partition, int]:
+        try:
+            return await starts(partitions)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a decided fate: the process ends
+            halt(error)
+
+    return _guarded
 
 
 def _serve(app: faust.App) -> int:
@@ -182,7 +216,7 @@ def _triage(settings: Settings) -> Role:
         return {}
 
     names = [topics.intake(channel) for channel in city.channels]
-    return Role("yiwang-triage", names, triage.settle, _starts, lambda: None, registry, [vault.close])
+    return Role(TRIAGE_GROUP, names, triage.settle, _starts, lambda: None, registry, [vault.close])
 
 
 # ---- casework ---------------------------------------------------------------------------------------
@@ -192,7 +226,9 @@ def _casework(settings: Settings) -> Role:
     city = load_city(settings.city)
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    ledger = Ledger(open_engine(settings.ledger_url))
+    engine = open_engine(settings.ledger_url)
+    check_schema(engine)
+    ledger = Ledger(engine)
     vault = Vault(settings.vault_url, load_or_make_key(settings.data / "vault.key"))
     cluster = Cluster(settings.access())
     names = list(topics.casework_topics())
@@ -209,16 +245,20 @@ def _casework(settings: Settings) -> Role:
     )
     ticker = Ticker(ledger, clock.now, clock.monotonic)
     takeover = Takeover(casework, ledger, cluster)
-    backlog = Backlog(cluster, city, ledger)
-    registry.register(LedgerCollector(open_engine(settings.ledger_url, read_only=True), clock.now, backlog.figures))
+    takeover.check(
+        [Partition(name, number) for name, count in cluster.partitions(names).items() for number in range(count)]
+    )
+    reader = open_engine(settings.ledger_url, read_only=True)
+    backlog = Backlog(settings.access(), list(city.channels), reader, clock.now)
+    registry.register(LedgerCollector(reader, clock.now, backlog.figures))
     return Role(
-        "yiwang-casework",
+        CASEWORK_GROUP,
         names,
         casework.transact,
         takeover.starts,
         Chores(casework, ticker).turn,
         registry,
-        [ledger.close, vault.close, backlog.close],
+        [ledger.close, vault.close, backlog.close, reader.dispose],
     )
 
 

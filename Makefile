@@ -1,0 +1,69 @@
+# Two commands are enough: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+LANES := unit ledger broker faults
+
+.PHONY: help demo up test lint types rings unit ledger broker faults test-containers bench lock hooks clean
+
+help:  ## list what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@echo "Setting up $(VENV) (Python packages, a Java runtime and Kafka; the first time takes a minute or two)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip -q
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m streams.kafka_runtime fetch >/dev/null
+	@touch $@
+
+demo: $(INSTALLED)  ## play a seeded day in Qinglan on a real Kafka, and account for every demand
+	@$(BIN)/yiwang demo
+
+up: $(INSTALLED)  ## run an installation in ./yiwang-data until Ctrl-C
+	@$(BIN)/yiwang up
+
+test: $(INSTALLED) lint types rings  ## all checks and all lanes (what CI runs)
+	@$(BIN)/python -m pytest
+
+lint: $(INSTALLED)  ## ruff: lint and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(INSTALLED)  ## mypy, strict, over sources and tests
+	@$(BIN)/mypy
+
+rings: $(INSTALLED)  ## import-linter: the three rings
+	@$(BIN)/lint-imports
+
+unit: $(INSTALLED)  ## pure tests, seconds
+	@$(BIN)/python -m pytest tests/unit
+
+ledger: $(INSTALLED)  ## the ledger's contract on SQLite and PostgreSQL
+	@$(BIN)/python -m pytest tests/ledger
+
+broker: $(INSTALLED)  ## tests on a real Kafka (YIWANG_TEST_KAFKA=embedded|testcontainers|HOST:PORT)
+	@$(BIN)/python -m pytest tests/broker
+
+faults: $(INSTALLED)  ## kills, restarts, forgeries and a power cut on the running pipeline
+	@$(BIN)/python -m pytest tests/faults
+
+test-containers: $(INSTALLED)  ## the broker lane on a Kafka in a container
+	@YIWANG_TEST_KAFKA=testcontainers $(BIN)/python -m pytest tests/broker
+
+bench: $(INSTALLED)  ## lifecycles a second, beside the limit and the naive shape
+	@$(BIN)/yiwang bench lifecycle
+
+lock: $(INSTALLED)  ## resolve the dependencies anew into requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header -q -o requirements.lock
+
+hooks: $(INSTALLED)  ## run the checks before every commit
+	@$(BIN)/pre-commit install
+
+clean:  ## remove the environment and all caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
