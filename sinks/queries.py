@@ -26,7 +26,7 @@ CASE, CLOCK, EVENT, INPUT, OUTBOX = (METADATA.tables[name] for name in ("case", 
 DISPOSITIONS = ("opened", "linked", "answered", "declined", "in_review", "duplicate", "follow_up", "dead_lettered")
 """What an intake record is counted as, once and for ever."""
 
-OPEN_STATES = sorted(OPEN)
+OPEN_STATES = sorted(state.value for state in OPEN)
 """The states in which somebody must still act."""
 _SUBJECTS: Mapping[str, ColumnElement[str]] = {
     "case.dispatched": JsonText(EVENT.c.data, literal("unit")),
@@ -76,12 +76,8 @@ def accounted(moment: Connection) -> dict[str, dict[str, int]]:
 
 def dead_letters(moment: Connection) -> dict[str, int]:
     """Return how many dead letters were written for each reason, whatever topic they come from."""
-    statement = (
-        select(func.coalesce(INPUT.c.code, "unknown"), func.count())
-        .where(INPUT.c.topic == "deadletters")
-        .group_by(func.coalesce(INPUT.c.code, "unknown"))
-    )
-    return dict(moment.execute(statement).tuples().all())
+    statement = select(INPUT.c.code, func.count()).where(INPUT.c.topic == "deadletters").group_by(INPUT.c.code)
+    return {code or "unknown": number for code, number in moment.execute(statement)}
 
 
 # ---- what happened --------------------------------------------------------------------------------
@@ -121,7 +117,7 @@ def states(moment: Connection) -> dict[str, int]:
     """Return how many cases stand in each state; every state is named."""
     found = dict.fromkeys((str(state) for state in CaseState), 0)
     statement = select(CASE.c.state, func.count()).group_by(CASE.c.state)
-    return found | dict(moment.execute(statement).tuples().all())
+    return found | dict(iter(moment.execute(statement)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +139,7 @@ def backlog(moment: Connection, now: datetime) -> dict[str, Backlog]:
     """Return what each unit has in hand, by its code; units with nothing are left out."""
     statement = (
         select(
-            func.coalesce(CASE.c.custodian, "unknown"),
+            CASE.c.custodian,
             func.count(),
             func.min(CASE.c.registered_at),
             _count_if(CASE.c.state == CaseState.DISPATCHED.value),
@@ -151,18 +147,19 @@ def backlog(moment: Connection, now: datetime) -> dict[str, Backlog]:
             _count_if(CASE.c.escalated.is_(True)),
         )
         .where(CASE.c.state.in_(OPEN_STATES))
-        .group_by(func.coalesce(CASE.c.custodian, "unknown"))
+        .group_by(CASE.c.custodian)
     )
-    return {unit: Backlog(*figures) for unit, *figures in moment.execute(statement)}
+    return {unit or "unknown": Backlog(*figures) for unit, *figures in moment.execute(statement)}
 
 
 def closed(moment: Connection) -> dict[tuple[str, str], int]:
     """Return closed cases by (lead unit, exemption); the exemption is `none` where the citizen said yes."""
-    lead, exemption = func.coalesce(CASE.c.lead, "unknown"), func.coalesce(CASE.c.exemption, "none")
     statement = (
-        select(lead, exemption, func.count()).where(CASE.c.state == CaseState.CLOSED.value).group_by(lead, exemption)
+        select(CASE.c.lead, CASE.c.exemption, func.count())
+        .where(CASE.c.state == CaseState.CLOSED.value)
+        .group_by(CASE.c.lead, CASE.c.exemption)
     )
-    return {(unit, reason): number for unit, reason, number in moment.execute(statement)}
+    return {(unit or "unknown", reason or "none"): number for unit, reason, number in moment.execute(statement)}
 
 
 @dataclass(frozen=True, slots=True)
