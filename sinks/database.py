@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,19 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 BUSY_SECONDS = 10.0
 """How long a statement waits for another writer before the database counts as unavailable."""
 
+_CACHE_KIB = 64 * 1024
+"""Pages a writer holds in memory: the default of 2 MB sends a large batch's indexes to the disk and back."""
+
+_CHECKPOINT_PAGES = 4000
+"""Pages (of 4 KiB) in the log before they are copied into the file: a few batches, not each one."""
+
 
 class UnavailableError(Exception):
     """A database cannot be reached or cannot write; try again later."""
+
+
+class ConflictError(Exception):
+    """Somebody else wrote first: roll back, load again, decide again."""
 
 
 class LedgerUnavailableError(UnavailableError):
@@ -49,6 +61,8 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
         else:
             cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute("PRAGMA synchronous=FULL")
+            cursor.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+            cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         cursor.close()
 
     @event.listens_for(engine, "begin")
@@ -68,6 +82,25 @@ def _open_postgresql(target: URL, *, read_only: bool) -> Engine:
     if given:
         connect_args["options"] = f"{given} {options}"
     return create_engine(target, pool_pre_ping=True, pool_size=2, max_overflow=4, connect_args=connect_args)
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """Begin a transaction, commit it in the end, and give the database's errors our names.
+
+    Raises:
+        ConflictError: somebody else wrote first.
+        LedgerUnavailableError: the database does not answer or cannot write.
+    """
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except DBAPIError as error:
+        if is_conflict(error):
+            raise ConflictError(str(error.orig)) from error
+        if is_unavailable(error):
+            raise LedgerUnavailableError(str(error.orig)) from error
+        raise
 
 
 def sqlite_url(path: Path) -> str:

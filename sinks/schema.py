@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from sinks.database import open_engine
+from sinks.database import open_engine, transaction
 
 SCRIPTS = Path(__file__).parent / "migrations"
 
@@ -39,11 +39,11 @@ def migrate(target: Engine | str, *, revision: str = "head") -> str:
 
     Raises:
         SchemaError: the ledger was written by a newer release.
-        sqlalchemy.exc.DBAPIError: the database does not answer or cannot write.
+        LedgerUnavailableError: the database does not answer or cannot write.
     """
     engine = open_engine(target) if isinstance(target, str) else target
     try:
-        with _ONE_AT_A_TIME, engine.begin() as connection:
+        with _ONE_AT_A_TIME, transaction(engine) as connection:
             _wait_for_turn(connection)
             found = _version(connection)
             _refuse_unknown(found)
@@ -59,8 +59,12 @@ def migrate(target: Engine | str, *, revision: str = "head") -> str:
 
 
 def schema_version(engine: Engine) -> str | None:
-    """Return the version of a ledger's schema; None when it has none."""
-    with engine.begin() as connection:
+    """Return the version of a ledger's schema; None when it has none.
+
+    Raises:
+        LedgerUnavailableError: the database does not answer.
+    """
+    with transaction(engine) as connection:
         return _version(connection)
 
 
@@ -69,6 +73,7 @@ def check_schema(engine: Engine) -> None:
 
     Raises:
         SchemaError: it has no schema, or an older or newer one.
+        LedgerUnavailableError: the database does not answer.
     """
     found = schema_version(engine)
     _refuse_unknown(found)

