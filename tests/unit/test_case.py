@@ -1,0 +1,318 @@
+"""The life of a case: stories first, then what must hold whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count, permutations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.cities import qinglan
+
+from routers.case import TABLE, decide
+from routers.city import City
+from routers.demand import Classification, ResolvedPlace, Ruling, Verdict
+from routers.fold import EVENT_KINDS, fold, replay
+from routers.follow import clocks, queues
+from routers.inputs import (
+    Accept,
+    Answer,
+    CallBack,
+    ClockRanOut,
+    Contact,
+    Decline,
+    Input,
+    Note,
+    Register,
+    Return,
+    Rule,
+    Supplement,
+    Urge,
+    Withdraw,
+)
+from routers.life import ENDED, OPEN, Case, CaseState, Event, Facts, Refusal
+
+T0 = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
+CITY: City = qinglan()
+DESK, SUPERVISOR = CITY.policies.desk, CITY.policies.supervisor
+WATER, ROADS, STREET = "U-WATER", "U-ROAD", "S01"
+
+FACTS = Facts(
+    channel="hotline",
+    created_at=T0,
+    received_at=T0,
+    text="楼下水管爆了,水漫到马路上",
+    place=ResolvedPlace(street="S01"),
+    classification=Classification(category="0101", model="test"),
+)
+
+
+class Story:
+    """A case as its inputs come in, one minute after the other."""
+
+    def __init__(self, facts: Facts = FACTS) -> None:
+        self.case = Case("01ARZ3NDEKTSV4RRFFQ69G5FAV")
+        self.events: list[Event] = []
+        self.facts = facts
+        self.now = T0
+        self._numbers = count(1)
+
+    def says(self, actor: str, kind: type[Input], **fields: object) -> tuple[str, ...] | str:
+        """Let somebody say something; returns the kinds of events, or the refusal's code."""
+        return self.given(kind(id=f"i{next(self._numbers)}", at=self.now, actor=actor, **fields))
+
+    def given(self, said: Input) -> tuple[str, ...] | str:
+        self.now += timedelta(minutes=1)
+        decision = decide(self.case, said, self.now, CITY)
+        if isinstance(decision, Refusal):
+            return decision.code
+        for event in decision:
+            registers = event.kind == "case.registered"
+            self.case = fold(self.case, event, facts=self.facts if registers else None)
+            self.events.append(event)
+        return tuple(event.kind.removeprefix("case.") for event in decision)
+
+    def registered(self, ruling: Ruling = Ruling.DISPATCH, unit: str | None = WATER, **verdict: object) -> Story:
+        text = "您的问题答复如下" if ruling is not Ruling.DISPATCH else None
+        said = Verdict(ruling=ruling, reason="test", unit=unit, text=text, **verdict)  # type: ignore[arg-type]
+        self.says("pipeline", Register, facts=self.facts, verdict=said, tier="U24H")
+        return self
+
+    def answered(self, unit: str = WATER) -> Story:
+        self.says(unit, Accept)
+        self.says(unit, Contact, text="已电话联系")
+        self.says(unit, Answer, text="已修好")
+        return self
+
+
+def test_a_burst_pipe_is_dispatched_accepted_answered_called_back_and_closed() -> None:
+    story = Story().registered()
+    assert story.case.custodian == WATER
+    assert story.says(WATER, Accept) == ("accepted",)
+    assert story.says(WATER, Contact, text="已联系") == ("contacted",)
+    assert story.says(WATER, Answer, text="水管已更换") == ("done",)
+    assert (story.case.state, story.case.custodian) == (CaseState.CALL_BACK, DESK)
+    assert story.says(DESK, CallBack, solved=True, satisfied=True) == ("called_back", "closed")
+    assert story.case.state is CaseState.CLOSED
+    assert story.case.custodian is None
+
+
+def test_an_answer_that_overtakes_its_contact_note_waits_for_it() -> None:
+    story = Story().registered()
+    assert story.says(WATER, Answer, text="已修好") == ("accepted", "answer_filed")
+    assert story.case.state is CaseState.IN_PROGRESS
+    assert story.says(WATER, Contact) == ("contacted", "done")
+    assert story.says(WATER, Accept) == ()
+    assert story.case.answer == "已修好"
+
+
+@pytest.mark.parametrize("order", list(permutations((Accept, Contact, Answer))))
+def test_accept_contact_and_answer_come_to_the_same_in_any_order(order: Iterable[type[Input]]) -> None:
+    story = Story().registered()
+    for kind in order:
+        story.says(WATER, kind, **({"text": "已修好"} if kind is Answer else {}))
+    assert story.case.state is CaseState.CALL_BACK
+    assert story.case.contacted
+    assert story.case.answer == "已修好"
+
+
+def test_done_needs_an_answer_and_a_contact_or_a_coded_exemption() -> None:
+    story = Story().registered()
+    assert story.says(WATER, Answer, text="  ") == "answer_missing"
+    assert story.says(WATER, Answer, text="好了", exemption="because") == "unknown_exemption"
+    exemption = next(iter(CITY.policies.contact_exemptions))
+    assert story.says(WATER, Answer, text="好了", exemption=exemption) == ("accepted", "done")
+    assert story.case.exemption == exemption
+
+
+def test_a_caller_who_left_no_contact_needs_none_and_is_closed_by_exemption() -> None:
+    story = Story(FACTS.model_copy(update={"reachable": False})).registered()
+    assert story.says(WATER, Answer, text="已处理") == ("accepted", "done")
+    assert story.says(DESK, CallBack, reached=False) == ("called_back", "closed")
+    assert story.case.exemption == "no_contact"
+
+
+def test_a_wrong_unit_returns_the_desk_upholds_and_it_never_comes_back() -> None:
+    story = Story().registered()
+    assert story.says(WATER, Return, reason="R2") == "basis_missing"
+    assert story.says(WATER, Return, reason="R2", basis="职责规定", propose="X-NOBODY") == "unknown_unit"
+    assert story.says(WATER, Return, reason="R2", basis="职责规定", propose=ROADS) == ("return_requested",)
+    assert story.case.custodian == DESK
+    assert story.says(DESK, Rule, to=ROADS) == ("return_ruled", "dispatched")
+    assert story.case.ruled_wrong == (WATER,)
+    assert story.says(ROADS, Return, reason="R1") == ("return_requested",)
+    assert story.says(DESK, Rule, to=WATER) == "ruled_wrong"
+
+
+def test_a_rejected_return_binds_the_unit() -> None:
+    story = Story().registered()
+    story.says(WATER, Return, reason="R1")
+    assert story.says(DESK, Rule, to=WATER, reason="属你单位管辖") == ("return_ruled", "dispatched")
+    assert story.says(WATER, Return, reason="R1") == "not_returnable"
+    assert story.case.ruled_wrong == ()
+
+
+def test_the_desk_dispatches_answers_or_declines_what_triage_was_not_sure_of() -> None:
+    assert Story().registered(Ruling.DESK, None).says(DESK, Rule, to=STREET, category="0101") == ("dispatched",)
+    assert Story().registered(Ruling.DESK, None).says(DESK, Answer, text="按规定……") == ("answered",)
+    code = next(iter(CITY.policies.decline_codes))
+    assert Story().registered(Ruling.DESK, None).says(DESK, Decline, code=code, text="请向……") == ("declined",)
+    assert Story().registered(Ruling.DESK, None).says(DESK, Decline, code="?", text="x") == "unknown_decline_code"
+    assert Story().registered(Ruling.DESK, None).says(DESK, Rule, to="X-LOCAL") == "unknown_unit"
+
+
+def test_unsolved_is_done_again_once_then_closed_by_exemption() -> None:
+    story = Story().registered().answered()
+    assert story.says(DESK, CallBack, solved=False, text="还在漏") == ("called_back", "redo_ordered")
+    assert (story.case.state, story.case.custodian) == (CaseState.IN_PROGRESS, WATER)
+    assert story.says(WATER, Answer, text="再次处理") == ("done",)
+    assert story.says(DESK, CallBack, solved=False) == ("called_back", "closed")
+    assert story.case.exemption == "redo_used_up"
+
+
+def test_a_caller_who_cannot_be_reached_is_tried_a_few_times() -> None:
+    story = Story().registered().answered()
+    tries = [story.says(DESK, CallBack, reached=False) for _ in range(CITY.policies.call_back_tries)]
+    assert tries == [("called_back",)] * (len(tries) - 1) + [("called_back", "closed")]
+    assert story.case.exemption == "unreachable"
+
+
+def test_a_withdrawal_ends_any_open_case_and_meets_an_ended_one_politely() -> None:
+    story = Story().registered()
+    assert story.says("citizen", Withdraw) == ("withdrawn",)
+    assert story.says("citizen", Withdraw) == "case_ended"
+    assert story.says(WATER, Answer, text="x") == "case_ended"
+
+
+def test_a_withdrawal_that_overtakes_its_demand_is_not_lost() -> None:
+    story = Story()
+    assert story.says("citizen", Withdraw, channel="app") == ("follow_up_held",)
+    story.registered()
+    assert [event.kind for event in story.events][-1] == "case.withdrawn"
+    assert story.case.state is CaseState.WITHDRAWN
+
+
+def test_an_urge_that_never_meets_its_demand_lapses() -> None:
+    story = Story()
+    story.says("citizen", Urge, channel="app")
+    due_at, generation = clocks(story.case)["orphan"]
+    story.now = due_at
+    assert story.says("clock", ClockRanOut, clock="orphan", generation=generation) == ("follow_up_lapsed",)
+    assert clocks(story.case) == {}
+
+
+def test_an_unaccepted_case_goes_to_the_supervisor_too_until_it_is_accepted() -> None:
+    story = Story().registered()
+    accept_by, generation = clocks(story.case)["accept"]
+    assert story.says("clock", ClockRanOut, clock="accept", generation=generation) == ()
+    story.now = accept_by
+    assert story.says("clock", ClockRanOut, clock="accept", generation=generation + 1) == ()
+    assert story.says("clock", ClockRanOut, clock="accept", generation=generation) == ("escalated",)
+    assert set(queues(story.case, CITY)) == {WATER, SUPERVISOR}
+    assert story.says("clock", ClockRanOut, clock="accept", generation=generation) == ()
+    story.says(WATER, Accept)
+    assert set(queues(story.case, CITY)) == {WATER}
+
+
+def test_a_stranger_may_do_nothing() -> None:
+    story = Story().registered()
+    assert story.says(ROADS, Accept) == "not_your_case"
+    assert story.says(DESK, Accept) == "not_yours"
+    assert story.says(ROADS, CallBack, solved=True) == "not_in_this_state"
+    assert Story().says(ROADS, Accept) == "unknown_case"
+
+
+def test_every_event_the_table_names_can_be_folded() -> None:
+    assert {kind for row in TABLE for kind in row.events} <= set(EVENT_KINDS)
+
+
+# ---- whatever happens ----------------------------------------------------------------------------
+
+_UNITS = st.sampled_from([WATER, ROADS, STREET, DESK, SUPERVISOR, "U-GAS"])
+_TEXT = st.sampled_from(["", "已处理", "再看看"])
+_WHO = st.one_of(_UNITS, st.just("citizen"))
+
+
+def _said(kind: type[Input], who: st.SearchStrategy[str], **fields: st.SearchStrategy[object]) -> st.SearchStrategy:  # type: ignore[type-arg]
+    return st.builds(kind, id=st.uuids().map(str), at=st.just(T0), actor=who, **fields)
+
+
+_VERDICTS = st.builds(
+    Verdict,
+    ruling=st.sampled_from(list(Ruling)),
+    reason=st.just("test"),
+    unit=st.one_of(st.none(), _UNITS, st.just("X-LOCAL")),
+    co=st.lists(_UNITS, max_size=3).map(tuple),
+)
+_REASONS = st.sampled_from([*CITY.policies.return_reasons, "R9"])
+_INPUTS = st.one_of(
+    _said(Register, st.just("pipeline"), facts=st.just(FACTS), verdict=_VERDICTS, tier=st.sampled_from([*CITY.tiers])),
+    _said(Accept, _UNITS),
+    _said(Contact, _UNITS, text=_TEXT),
+    _said(Note, _UNITS, text=_TEXT),
+    _said(Answer, _UNITS, text=_TEXT, exemption=st.sampled_from([None, *CITY.policies.contact_exemptions, "none"])),
+    _said(Return, _UNITS, reason=_REASONS, basis=_TEXT, propose=st.one_of(st.none(), _UNITS)),
+    _said(Rule, _UNITS, to=_UNITS, co=st.lists(_UNITS, max_size=3).map(tuple), final=st.booleans()),
+    _said(Decline, _UNITS, code=st.sampled_from([*CITY.policies.decline_codes, "?"]), text=_TEXT),
+    _said(CallBack, _WHO, reached=st.booleans(), solved=st.one_of(st.none(), st.booleans())),
+    _said(Urge, st.just("citizen"), text=_TEXT),
+    _said(Supplement, st.just("citizen"), text=_TEXT),
+    _said(Withdraw, st.just("citizen")),
+    _said(
+        ClockRanOut, st.just("clock"), clock=st.sampled_from(["accept", "due", "orphan"]), generation=st.integers(0, 3)
+    ),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(histories=st.lists(st.tuples(_INPUTS, st.integers(0, 60 * 48)), max_size=25), reachable=st.booleans())
+def test_the_invariants_hold_over_every_history(histories: list[tuple[Input, int]], *, reachable: bool) -> None:
+    facts = FACTS.model_copy(update={"reachable": reachable})
+    story = Story(facts)
+    for said, minutes in histories:
+        story.now += timedelta(minutes=minutes)
+        before = story.case
+        given_now = replace(said, facts=facts) if isinstance(said, Register) else said
+        result = story.given(given_now)
+        _check(story, before, given_now, result)
+    assert replay(story.case.case_id, story.events, facts) == story.case  # I10
+
+
+def _check(story: Story, before: Case, said: Input, result: tuple[str, ...] | str) -> None:
+    case = story.case
+    rows = [row for row in TABLE if before.state in row.states and isinstance(said, row.given)]
+    if isinstance(result, str):
+        assert case == before, "a refusal changes nothing"
+    else:
+        assert {f"case.{kind}" for kind in result} <= {kind for row in rows for kind in row.events}
+    # I1 one custodian while open, none otherwise
+    assert (case.custodian is not None) == (case.state in OPEN)
+    assert (case.state in ENDED) == (case.ended_at is not None)
+    # I2 custody tiles the life
+    for earlier, later in zip(case.custody, case.custody[1:], strict=False):
+        assert earlier.until == later.since
+        assert earlier.since <= later.since
+    if case.custody:
+        assert case.custody[0].since == case.registered_at
+        assert case.custody[-1].until == case.ended_at
+        assert all(custody.until is not None for custody in case.custody[:-1])
+    # I3 one lead, nobody both
+    if case.state in {CaseState.DISPATCHED, CaseState.IN_PROGRESS}:
+        assert case.lead == case.custodian
+        assert case.lead not in case.co
+        assert len(set(case.co)) == len(case.co)
+    # I4, I5
+    if case.state is CaseState.DISPATCHED:
+        assert case.lead not in case.ruled_wrong
+    assert case.returns <= CITY.policies.max_returns
+    # I6 done needs answer, result and contact or a coded exemption
+    if case.state is CaseState.CALL_BACK:
+        assert case.answer
+        assert case.result
+        assert case.contacted or case.exemption in CITY.policies.contact_exemptions
+    # who has it open and which clocks run follow from the state
+    assert bool(queues(case, CITY)) == case.open
+    assert all(name == "orphan" for name in clocks(case)) or case.open
