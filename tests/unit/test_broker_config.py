@@ -151,8 +151,8 @@ def test_what_a_killed_download_left_is_swept_away(repository: tuple[Path, list[
     assert not remains.exists()
 
 
-def test_a_network_that_fails_names_the_jar_and_what_to_do(repository: tuple[Path, list[str]], tmp_path: Path) -> None:
-    _ = repository
+def test_a_network_that_fails_names_the_jar_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YIWANG_MAVEN_REPOSITORY", f"http://127.0.0.1:{free_port()}")
     pin = Pin("0" * 64, "org/example/gone/1.0/gone-1.0.jar")
 
     with pytest.raises(
