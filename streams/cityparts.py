@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -86,29 +86,30 @@ def split(documents: Mapping[str, Document | None], findings: Findings) -> Parts
         _version(document, findings)
         if name in _KEYS:
             _top(document, _KEYS[name], findings)
-    if city := documents.get("city"):
+    files = {name: document for name, document in documents.items() if document is not None}
+    if city := files.get("city"):
         parts.city = _shaped(city, (), city.content, CityShape, findings)
-    if policies := documents.get("policies"):
+    if policies := files.get("policies"):
         parts.policies = _shaped(policies, (), policies.content, PoliciesShape, findings)
-    if units := documents.get("units"):
-        parts.units = list(_items(units, "units/*", UnitShape, findings))
-    if taxonomy := documents.get("taxonomy"):
+    parts.units = _items(files.get("units"), "units/*", UnitShape, findings)
+    parts.rules = _items(files.get("catalogue"), "rules/*", RuleShape, findings)
+    parts.streets = _items(files.get("places"), "streets/*", StreetShape, findings)
+    parts.entries = _items(files.get("knowledge"), "entries/*", EntryShape, findings)
+    for item in _items(files.get("places"), "district", DistrictShape, findings):
+        parts.district = item.value
+    if taxonomy := files.get("taxonomy"):
         _taxonomy(taxonomy, parts, findings)
-    if catalogue := documents.get("catalogue"):
-        parts.rules = list(_items(catalogue, "rules/*", RuleShape, findings))
-    if places := documents.get("places"):
-        for item in _items(places, "district", DistrictShape, findings):
-            parts.district = item.value
-        parts.streets = list(_items(places, "streets/*", StreetShape, findings))
-    if knowledge := documents.get("knowledge"):
-        parts.entries = list(_items(knowledge, "entries/*", EntryShape, findings))
-    if texts := documents.get("texts"):
-        for loc, text in texts.find("texts/*"):
-            if isinstance(text, str) and text.strip():
-                parts.texts[str(loc[-1])] = text
-            else:
-                findings.error(texts, loc, f"`{loc[-1]}` must be a text")
+    if texts := files.get("texts"):
+        _texts(texts, parts, findings)
     return parts
+
+
+def _texts(document: Document, parts: Parts, findings: Findings) -> None:
+    for loc, text in document.find("texts/*"):
+        if isinstance(text, str) and text.strip():
+            parts.texts[str(loc[-1])] = text
+        else:
+            findings.error(document, loc, f"`{loc[-1]}` must be a text")
 
 
 def _taxonomy(document: Document, parts: Parts, findings: Findings) -> None:
@@ -152,11 +153,13 @@ def _top(document: Document, keys: Mapping[str, type], findings: Findings) -> No
             findings.error(document, (key,), f"`{key}` is no key of this file")
 
 
-def _items(document: Document, path: str, shape: type[S], findings: Findings) -> Iterator[Item[S]]:
-    for loc, raw in document.find(path):
-        shaped = _shaped(document, loc, raw, shape, findings)
+def _items(document: Document | None, path: str, shape: type[S], findings: Findings) -> list[Item[S]]:
+    found = []
+    for loc, raw in document.find(path) if document is not None else ():
+        shaped = _shaped(document, loc, raw, shape, findings) if document else None
         if shaped is not None:
-            yield Item(loc, shaped)
+            found.append(Item(loc, shaped))
+    return found
 
 
 def _shaped(document: Document, loc: Loc, raw: Any, shape: type[S], findings: Findings) -> S | None:
@@ -169,30 +172,26 @@ def _shaped(document: Document, loc: Loc, raw: Any, shape: type[S], findings: Fi
         return None
 
 
+_COMPLAINTS = {
+    "missing": "{name} is missing",
+    "extra_forbidden": "{name} is no key of this file",
+    "string_type": "{name} must be text (put numbers in quotes)",
+    "model_type": "{name} must be a mapping of keys",
+    "dict_type": "{name} must be a mapping of keys",
+    "tuple_type": "{name} must be a list",
+    "literal_error": "{name} must be {expected}",
+    "enum": "{name} must be {expected}",
+    "string_too_short": "{name} must not be empty",
+    "string_pattern_mismatch": "{name} is not written as {pattern}",
+    "too_short": "{name} needs at least {min_length}",
+}
+"""Pydantic's complaints in the words of the file."""
+
+
 def _told(loc: Loc, kind: str, message: str, context: Mapping[str, Any]) -> str:
-    """Return pydantic's complaint in the words of the file."""
-    names = [str(step) for step in loc if isinstance(step, str)]
+    names = [step for step in loc if isinstance(step, str)]
     name = f"`{names[-1]}`" if names else "this"
-    match kind:
-        case "missing":
-            return f"{name} is missing"
-        case "extra_forbidden":
-            return f"{name} is no key of this file"
-        case "string_type":
-            return f"{name} must be text (put numbers in quotes)"
-        case "model_type" | "dict_type":
-            return f"{name} must be a mapping of keys"
-        case "tuple_type":
-            return f"{name} must be a list"
-        case "literal_error" | "enum":
-            return f"{name} must be {context.get('expected')}"
-        case "string_too_short":
-            return f"{name} must not be empty"
-        case "value_error":
-            return f"{name}: {message.removeprefix('Value error, ')}"
-        case "string_pattern_mismatch":
-            return f"{name} is not written as {context.get('pattern')}"
-        case "too_short":
-            return f"{name} needs at least {context.get('min_length')} items"
-        case _:
-            return f"{name}: {message[:1].lower()}{message[1:]}"
+    if kind in _COMPLAINTS:
+        return _COMPLAINTS[kind].format(name=name, **context)
+    plain = message.removeprefix("Value error, ")
+    return f"{name}: {plain[:1].lower()}{plain[1:]}"

@@ -13,6 +13,7 @@ from routers.city import LocationNeed
 from routers.demand import ChannelName, DemandKind, UnitCode, Urgency
 
 _DURATION = re.compile(r"([1-9][0-9]{0,3})(m|h|d)", re.ASCII)
+_FOLDED = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef]) (?=[\u3000-\u9fff\uff00-\uffef])")
 _STEPS: dict[str, Callable[[int], timedelta]] = {
     "m": lambda count: timedelta(minutes=count),
     "h": lambda count: timedelta(hours=count),
@@ -45,6 +46,11 @@ def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _joined(text: str) -> str:
+    """Take out the spaces that folding lines puts between Chinese characters, where no space belongs."""
+    return _FOLDED.sub("", text)
+
+
 Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
 Names = Annotated[tuple[Name, ...], AfterValidator(_unique)]
@@ -74,7 +80,7 @@ class ChannelShape(Shape):
 class CityShape(Shape):
     """`city.yaml`."""
 
-    version: Any
+    version: Any = None
     code: Code
     zh: Name
     en: str = ""
@@ -223,7 +229,7 @@ class EntryShape(Shape):
     id: Code
     title: Name
     patterns: Annotated[tuple[Annotated[Names, Field(min_length=1)], ...], Field(min_length=1)]
-    answer: Name
+    answer: Annotated[Name, AfterValidator(_joined)]
     category: Code
     owner: UnitCode
     effective: Day
@@ -250,7 +256,7 @@ class LimitsShape(Shape):
 class PoliciesShape(Shape):
     """`policies.yaml`."""
 
-    version: Any
+    version: Any = None
     desk: UnitCode
     rulings: UnitCode
     supervisor: UnitCode

@@ -7,7 +7,8 @@ anything that is wrong is looked up only then.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -176,31 +177,41 @@ def _plain(node: Node, document: Document, loc: Loc, findings: Findings) -> Any:
 
 
 def _scalar(node: Node, document: Document, loc: Loc, findings: Findings) -> Any:
-    text: str = node.value
-    match str(node.tag).removeprefix(_TAG):
-        case "str":
-            return text
-        case "null":
-            return None
-        case "bool":
-            return text.lower() == "true"
-        case "int":
-            return _number(text)
-        case "float":
-            return float(text.replace("_", "").replace(".inf", "inf").replace(".nan", "nan").replace(".NaN", "nan"))
-        case "timestamp":
-            try:
-                return date.fromisoformat(text)
-            except ValueError:
-                return text  # the field that wants a date says so
-        case _:
-            findings.error(document, loc, f"the tag {node.tag} is not read here")
-            return None
+    kind = str(node.tag).removeprefix(_TAG)
+    if kind not in _SCALARS:
+        findings.error(document, loc, f"the tag {node.tag} is not read here")
+        return None
+    return _SCALARS[kind](node.value)
 
 
 def _number(text: str) -> int | str:
     digits = text.replace("_", "")
+    for base in (0, 10):  # 0x1F and the like; then 0101, which is mostly a code that lacks its quotes
+        with contextlib.suppress(ValueError):
+            return int(digits, base)
+    return text
+
+
+def _fraction(text: str) -> float | str:
     try:
-        return int(digits, 0)
+        return float(text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan"))
     except ValueError:
-        return int(digits) if digits.lstrip("+-").isdecimal() else text
+        return text
+
+
+def _day(text: str) -> date | str:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return text  # the field that wants a date says so
+
+
+_SCALARS: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "null": lambda _text: None,
+    "bool": lambda text: text.lower() == "true",
+    "int": _number,
+    "float": _fraction,
+    "timestamp": _day,
+}
+"""How plain values are read, by YAML's name of their kind."""

@@ -1,4 +1,6 @@
-"""The city of the tests."""
+"""The cities tests play in."""
+
+from __future__ import annotations
 
 from functools import cache
 
@@ -9,5 +11,5 @@ from streams.settings import QINGLAN
 
 @cache
 def qinglan() -> City:
-    """Return Qinglan, read once for all tests."""
+    """Return the district that ships with the project, loaded once."""
     return load_city(QINGLAN)
