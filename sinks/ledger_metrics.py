@@ -13,16 +13,17 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from sinks import queries
-from sinks.database import LedgerUnavailableError
 from sinks.metric_list import LIFE_BOUNDS, METRICS, metric
 
 LOG = logging.getLogger(__name__)
 
 FRESH_SECONDS = 2.0
 """Figures younger than this are told again without asking the ledger."""
+
+PATIENCE_SECONDS = 3.0
+"""So long a scrape waits for fresh figures; Prometheus gives up after ten."""
 
 SHARE = 20.0
 """Asking may take one part in so many of the time: a ledger that needs a second is asked every twenty."""
@@ -66,31 +67,41 @@ class LedgerCollector(Collector):
         self._now = now
         self._intake = intake
         self._monotonic = monotonic
-        self._lock = threading.Lock()
         self._told: list[Metric] = []
         self._good_until = float("-inf")
+        self._asking: threading.Thread | None = None
+        self._lock = threading.Lock()
 
     def describe(self) -> Iterable[Metric]:
         """Name the families without asking the ledger: registering must not need a database."""
         return [_family(each.name) for each in METRICS if each.source == "ledger"]
 
     def collect(self) -> Iterator[Metric]:
-        """Return all figures of one moment."""
+        """Return all figures of one moment: fresh ones, or the last ones while a large ledger takes its time."""
         with self._lock:
-            if self._monotonic() >= self._good_until:
-                started = self._monotonic()
-                self._told = [*self._from_ledger(), *self._from_broker()]
-                took = self._monotonic() - started
-                self._good_until = self._monotonic() + max(FRESH_SECONDS, SHARE * took)
-            yield from self._told
+            if self._asking is None and self._monotonic() >= self._good_until:
+                self._asking = threading.Thread(target=self._ask, name="ledger-metrics", daemon=True)
+                self._asking.start()
+            asking = self._asking
+        if asking is not None:
+            asking.join(PATIENCE_SECONDS)
+        yield from self._told
+
+    def _ask(self) -> None:
+        started = self._monotonic()
+        self._told = [*self._from_ledger(), *self._from_broker()]
+        took = self._monotonic() - started
+        with self._lock:
+            self._good_until = self._monotonic() + max(FRESH_SECONDS, SHARE * took)
+            self._asking = None
 
     def _from_ledger(self) -> list[Metric]:
         started = self._monotonic()
         up = GaugeMetricFamily("yiwang_ledger_up", metric("ledger_up").doc)
         try:
             families = figures(self._engine, self._now())
-        except (LedgerUnavailableError, SQLAlchemyError, OSError) as error:
-            LOG.warning("The ledger does not answer a scrape: %s", error)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the answer to a scrape is: it does not answer
+            LOG.warning("The ledger does not answer a scrape: %s: %s", type(error).__name__, error)
             up.add_metric((), 0)
             return [up]
         up.add_metric((), 1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from sinks.ledger_metrics import IntakeState, LedgerCollector
 from sinks.metric_list import METRICS, UNPROVEN, Metric, metric
@@ -51,8 +51,9 @@ class Metrics:
     """The metrics of one process: registers those of its role, and no others."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        """Remember where `/metrics` reads."""
+        """Remember where `/metrics` reads, and let it tell of the process: memory, processor, start."""
         self._registry = registry
+        ProcessCollector(registry=registry)
         self._made: dict[str, Children] = {}
 
     def __getitem__(self, name: str) -> Children:

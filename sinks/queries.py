@@ -110,6 +110,13 @@ def events(moment: Connection) -> EventCounts:
     return EventCounts(by_kind, about["case.dispatched"], about["case.return_requested"], about["case.escalated"])
 
 
+def dispatches(moment: Connection) -> dict[str, int]:
+    """Return how many cases each unit was given; one that came back counts again."""
+    counted = select(JsonText(EVENT.c.data, literal("unit")).label("unit")).where(EVENT.c.kind == "case.dispatched")
+    unit = counted.subquery().c.unit
+    return {name or "unknown": number for name, number in moment.execute(select(unit, func.count()).group_by(unit))}
+
+
 # ---- how cases stand ------------------------------------------------------------------------------
 
 
@@ -264,7 +271,7 @@ def totals(moment: Connection) -> Totals:
         for disposition, number in counted.items():
             fates[disposition] = fates.get(disposition, 0) + number
     ended = closed(moment)
-    by_unit = events(moment).dispatched
+    by_unit = dispatches(moment)
     dispatched, still_open = moment.execute(
         select(_count_if(CASE.c.first_dispatched_at.is_not(None)), _count_if(CASE.c.state.in_(OPEN_STATES)))
     ).one()
@@ -276,5 +283,5 @@ def totals(moment: Connection) -> Totals:
         closed_by_exemption=sum(number for (_unit, exemption), number in ended.items() if exemption != "none"),
         open=still_open,
         units=len(by_unit),
-        by_unit=dict(by_unit),
+        by_unit=by_unit,
     )

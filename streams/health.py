@@ -24,10 +24,11 @@ class HealthPortError(Exception):
 
 
 class HealthServer:
-    """The running server; `port` is the one it got."""
+    """The running server; `host` and `port` are where it listens."""
 
     def __init__(self, server: ThreadingHTTPServer) -> None:
-        self.port: int = server.server_address[1]
+        self.host = str(server.server_address[0])
+        self.port = server.server_address[1]
         self._server = server
         self._thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="health", daemon=True)
         self._thread.start()
