@@ -7,7 +7,7 @@ version (a hash over the files) names exactly what was decided by.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from types import MappingProxyType
@@ -195,6 +195,16 @@ class Places:
     streets: tuple[Street, ...]
     outside: tuple[str, ...] = ()
     """Names of other areas that citizens mention."""
+
+
+def place_names(places: Places) -> Iterator[str]:
+    """Return every name of every street, community and grid."""
+    for street in places.streets:
+        yield from (street.zh, *street.aliases)
+        for community in street.communities:
+            yield from (community.zh, *community.aliases)
+            for grid in community.grids:
+                yield from (grid.zh, *grid.aliases)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,155 @@
+"""The classifier of a cold start: the taxonomy's words, the longest first, weighed by rarity.
+
+A word counts once a text. Its weight is its length, shared among the categories that list it, so a
+word of four characters says more than one of two, and a word of two categories half as much for
+each. A word inside a longer known word is not counted: `漏气报警器响` hides the `报警` in it, and
+that is also why words of emergencies and of categories are looked for together, and why the names
+of places are known here: `永安公园` says where it is, not that it is about a park.
+
+The confidence is a margin, not a probability: it grows with the weight found and with its share of
+what the two best categories found together, and nothing calibrates it. It orders texts by how far
+they may be trusted to the machine; the city's policy says where that ends.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import exp
+from typing import NamedTuple
+
+from routers.city import City, frozen_map, place_names
+from routers.demand import Classification, DemandKind, Urgency
+from routers.phrases import Phrases, plain
+
+_FULL = 1.8
+"""Weight at which a text says about two thirds of what words can say."""
+
+_NAME_SPLIT = re.compile("[与和、及的]")
+_TOP = 3
+
+
+class Match(NamedTuple):
+    """A category, or a matter out of scope, with the weight of its words in the text."""
+
+    code: str
+    score: float
+    words: tuple[str, ...]
+
+
+class _Meaning(NamedTuple):
+    """What a word stands for: a category, a matter out of scope (`scope`), or a place (no code)."""
+
+    code: str
+    weight: float
+    scope: bool = False
+
+
+_PLACE = _Meaning("", 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the lexicon finds in one text."""
+
+    classification: Classification
+    top: tuple[Match, ...]
+    """The best categories, at most three."""
+    out_of_scope: tuple[Match, ...]
+    """Matters out of scope whose words stand there, the strongest first."""
+
+
+class Lexicon:
+    """The words of a city, ready to be looked for; immutable, so threads may share it."""
+
+    def __init__(self, city: City) -> None:
+        self.model = f"lexicon-{city.version}"
+        self._city = city
+        self._words: Phrases[_Meaning] = Phrases(_weighed(city))
+        self._cues: Phrases[DemandKind] = Phrases((cue, kind) for kind, cues in city.kinds.items() for cue in cues)
+        self._unless: Mapping[str, tuple[str, ...]] = frozen_map(
+            {matter.code: tuple(map(plain, matter.unless)) for matter in city.out_of_scope.values()}
+        )
+        self._safety: Phrases[None] = Phrases((word, None) for word in city.policies.safety_words)
+
+    def read(self, text: str, title: str | None = None, kind: DemandKind | None = None) -> Reading:
+        """Classify one text.
+
+        Args:
+            text: as the citizen wrote it.
+            title: likewise.
+            kind: as the sender declares it; none: guessed from cues.
+        """
+        whole = plain(f"{title}\n{text}" if title else text)
+        categories: dict[str, list[tuple[str, float]]] = {}
+        matters: dict[str, list[tuple[str, float]]] = {}
+        for word, meaning in dict.fromkeys((hit.word, hit.meaning) for hit in self._words.longest(whole)):
+            if meaning is not _PLACE:
+                into = matters if meaning.scope else categories
+                into.setdefault(meaning.code, []).append((word, meaning.weight))
+        top = tuple(_ranked(categories)[:_TOP])
+        out = tuple(match for match in _ranked(matters) if not any(word in whole for word in self._unless[match.code]))
+        return Reading(self._classify(whole, top, kind), top, out)
+
+    def _classify(self, whole: str, top: tuple[Match, ...], kind: DemandKind | None) -> Classification:
+        category = self._city.categories[top[0].code] if top else None
+        safety = [hit.word for hit in self._safety.longest(whole)]
+        urgency = category.urgency if category else Urgency.NORMAL
+        if safety and urgency in (Urgency.NORMAL, Urgency.LOW):
+            urgency = Urgency.HIGH
+        why = [*(top[0].words if top else ()), *(word for word in safety if not top or word not in top[0].words)]
+        return Classification(
+            category=category.code if category else None,
+            kind=kind or self.guess(whole),
+            urgency=urgency,
+            safety=bool(safety) or (category is not None and "safety" in category.flags),
+            confidence=_confidence(top),
+            why=tuple(dict.fromkeys(why)),
+            model=self.model,
+        )
+
+    def guess(self, whole: str) -> DemandKind | None:
+        """Guess the kind of a demand from its cues; none where there is no cue.
+
+        Args:
+            whole: the text as `plain` gives it.
+        """
+        scores: dict[DemandKind, int] = {}
+        for word, kind in dict.fromkeys((hit.word, hit.meaning) for hit in self._cues.longest(whole)):
+            scores[kind] = scores.get(kind, 0) + len(word)
+        return max(scores, key=lambda kind: scores[kind]) if scores else None
+
+
+def _weighed(city: City) -> Iterable[tuple[str, _Meaning]]:
+    """Return every word with what it stands for and how much it says."""
+    owners: dict[str, set[str]] = {}
+    for category in city.categories.values():
+        names = [part for part in _NAME_SPLIT.split(category.zh) if len(part) > 2]
+        for word in (*category.keywords, *names):
+            owners.setdefault(plain(word), set()).add(category.code)
+    for word, codes in owners.items():
+        for code in sorted(codes):
+            yield word, _Meaning(code, len(word) / len(codes))
+    for matter in city.out_of_scope.values():
+        for word in matter.keywords:
+            yield word, _Meaning(matter.code, float(len(word)), scope=True)
+    for name in place_names(city.places):
+        if plain(name) not in owners:
+            yield name, _PLACE
+
+
+def _ranked(found: Mapping[str, list[tuple[str, float]]]) -> list[Match]:
+    matches = [
+        Match(code, sum(weight for _, weight in words), tuple(word for word, _ in words))
+        for code, words in found.items()
+    ]
+    return sorted(matches, key=lambda match: (-match.score, match.code))
+
+
+def _confidence(top: tuple[Match, ...]) -> float:
+    if not top:
+        return 0.0
+    best = top[0].score
+    rest = top[1].score if len(top) > 1 else 0.0
+    return round(best / (best + rest) * (1 - exp(-best / _FULL)), 4)

@@ -1,0 +1,237 @@
+"""The way out of triage for one demand: answered, declined, dispatched, or to the desk with candidates.
+
+The order of the questions is the order of `Triage.decide`. The machine answers nothing by itself
+but an enquiry that matches an approved entry of the knowledge base, and dispatches nothing that the
+catalogue does not settle: everything else goes to people, with a reason and three candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from routers.catalogue import Catalogue, Resolved
+from routers.city import City, KnowledgeEntry, OutOfScope
+from routers.demand import (
+    Candidate,
+    Classification,
+    Demand,
+    DemandKind,
+    ResolvedPlace,
+    Ruling,
+    Verdict,
+)
+from routers.lexicon import Lexicon, Match, Reading
+from routers.phrases import Phrases, plain
+from routers.places import UNKNOWN_PLACE, Gazetteer, Located
+from routers.privacy import Masker
+
+CANDIDATES = 3
+CLEARLY = 2.0
+"""So many times the weight of a matter out of scope, and a category leaves no doubt."""
+
+AREA = "transfer_area"
+"""Action of the matter that stands for all other areas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Triaged:
+    """What triage makes of a demand; title, text and address are masked."""
+
+    title: str | None
+    text: str
+    address: str | None
+    place: ResolvedPlace
+    classification: Classification
+    tier: str
+    verdict: Verdict
+
+
+class Triage:
+    """Triage for one city; immutable once made, so threads may share it."""
+
+    def __init__(self, city: City) -> None:
+        self._city = city
+        self._gazetteer = Gazetteer(city)
+        self._lexicon = Lexicon(city)
+        self._catalogue = Catalogue(city)
+        self._entries = tuple(sorted(map(_plain_entry, city.knowledge.values()), key=lambda each: each[0].id))
+        self._area = next((each for each in city.out_of_scope.values() if each.action == AREA), None)
+        self._units: Phrases[str] = Phrases(
+            (name, unit.code)
+            for unit in city.units.values()
+            if unit.dispatchable and not unit.virtual
+            for name in (unit.zh, unit.short, *unit.aliases)
+            if len(name) > 2
+        )
+
+    @staticmethod
+    def mask(text: str) -> str:
+        """Return a text without the numbers of persons."""
+        return Masker().mask(text)
+
+    def decide(self, demand: Demand, today: date) -> Triaged:
+        """Decide about one demand.
+
+        Args:
+            demand: valid, as submitted.
+            today: the day in the city, by which rules and knowledge are in force.
+        """
+        declared = demand.place
+        whole = f"{demand.title}\n{demand.text}" if demand.title else demand.text
+        located = self._gazetteer.locate(declared, whole)
+        reading = self._lexicon.read(demand.text, demand.title, demand.kind)
+        masker = Masker()
+        verdict, classification = self._rule(demand, plain(whole), located, reading, today, masker)
+        return Triaged(
+            title=masker.mask(demand.title) if demand.title is not None else None,
+            text=masker.mask(demand.text),
+            address=masker.mask(declared.address) if declared is not None and declared.address is not None else None,
+            place=located.place,
+            classification=classification,
+            tier=self._city.tier_of(classification.category).code,
+            verdict=verdict,
+        )
+
+    def _rule(  # noqa: PLR0917 - what is known so far, in the order it became known
+        self, demand: Demand, whole: str, located: Located, reading: Reading, today: date, masker: Masker
+    ) -> tuple[Verdict, Classification]:
+        known = reading.classification
+        on_arrival = self._answered_on_arrival(demand, masker)
+        if on_arrival is not None:
+            return on_arrival, known
+        matter, doubt = self._out_of_scope(reading)
+        if matter is not None:
+            return self._declined(matter), known
+        if located.place.outside and self._area is not None:
+            return self._declined(self._area), known
+        if known.kind is DemandKind.CONSULT:
+            entry = self._known_answer(whole, today)
+            if entry is not None:
+                return self._answered(entry), _as(known, entry)
+        resolved, reason = self._dispatchable(whole, known, located, today)
+        if doubt:
+            reason = "perhaps_out_of_scope"
+        if resolved is not None and reason is None:
+            return (
+                Verdict(
+                    ruling=Ruling.DISPATCH,
+                    reason="catalogue",
+                    unit=resolved.unit,
+                    co=resolved.co,
+                    rule=resolved.rule,
+                ),
+                known,
+            )
+        candidates = self._candidates(whole, reading, located, today)
+        return Verdict(ruling=Ruling.DESK, reason=reason or "uncertain", candidates=candidates), known
+
+    def _answered_on_arrival(self, demand: Demand, masker: Masker) -> Verdict | None:
+        """Return the answer the demand came with: the hotline's agent's, or the grid worker's."""
+        if demand.answer is not None:
+            return Verdict(ruling=Ruling.ANSWERED, reason="answered", text=masker.mask(demand.answer))
+        if demand.self_handled is not None:
+            text = self._city.text("answered.self_handled", answer=masker.mask(demand.self_handled.note))
+            return Verdict(ruling=Ruling.ANSWERED, reason="self_handled", text=text)
+        return None
+
+    # -- out of scope -----------------------------------------------------------------------------
+
+    def _out_of_scope(self, reading: Reading) -> tuple[OutOfScope | None, bool]:
+        """Weigh the words of matters out of scope against those of the best category.
+
+        Returns:
+            The matter the text is clearly about, if any; and whether a person should judge that. An
+            emergency wins a tie: nobody dies of being sent to 119 once too often.
+        """
+        if not reading.out_of_scope:
+            return None, False
+        first = reading.out_of_scope[0]
+        matter = self._city.out_of_scope[first.code]
+        ordinary = reading.top[0].score if reading.top else 0.0
+        if first.score > ordinary or (matter.emergency and first.score == ordinary):
+            return matter, False
+        return None, ordinary < CLEARLY * first.score
+
+    def _declined(self, matter: OutOfScope) -> Verdict:
+        return Verdict(
+            ruling=Ruling.DECLINE,
+            reason="outside" if matter.action == AREA else "out_of_scope",
+            unit=matter.to if matter.to in self._city.units else None,
+            rule=matter.code,
+            text=self._city.text(f"declined.{matter.code}"),
+        )
+
+    # -- knowledge ----------------------------------------------------------------------------------
+
+    def _known_answer(self, whole: str, today: date) -> KnowledgeEntry | None:
+        """Return the entry in force whose longest pattern occurs; the first by id among equals."""
+        best: tuple[int, KnowledgeEntry] | None = None
+        for entry, patterns in self._entries:
+            if not entry.in_force(today):
+                continue
+            length = max((sum(map(len, words)) for words in patterns if all(w in whole for w in words)), default=0)
+            if length and (best is None or length > best[0]):
+                best = (length, entry)
+        return best[1] if best else None
+
+    def _answered(self, entry: KnowledgeEntry) -> Verdict:
+        owner = self._city.unit(entry.owner)
+        text = self._city.text("answered.knowledge", answer=entry.answer, entry=entry.id, owner=owner.zh)
+        return Verdict(ruling=Ruling.ANSWER, reason="knowledge", unit=owner.code, rule=entry.id, text=text)
+
+    # -- dispatch -------------------------------------------------------------------------------------
+
+    def _dispatchable(
+        self, whole: str, known: Classification, located: Located, today: date
+    ) -> tuple[Resolved | None, str | None]:
+        """Return whose it is, or why a person must look."""
+        if known.category is None:
+            return None, "no_category"
+        if known.confidence < self._city.policies.dispatch_confidence:
+            return None, "uncertain"
+        street = located.place.street
+        if self._city.category(known.category).location == "required" and street is None:
+            return None, UNKNOWN_PLACE if located.problem == UNKNOWN_PLACE else "no_place"
+        resolved = self._catalogue.resolve(known.category, street, whole, today)
+        if isinstance(resolved, Resolved):
+            return resolved, None
+        return None, resolved
+
+    # -- the desk -------------------------------------------------------------------------------------
+
+    def _candidates(self, whole: str, reading: Reading, located: Located, today: date) -> tuple[Candidate, ...]:
+        """Return three different units that could act, the likeliest first."""
+        found: dict[str, Candidate] = {}
+        for each in self._likely(whole, reading.top, located, today):
+            found.setdefault(each.unit, each)
+        return tuple(found.values())[:CANDIDATES]
+
+    def _likely(self, whole: str, top: Iterable[Match], located: Located, today: date) -> Iterable[Candidate]:
+        street = located.place.street
+        helpers = []
+        for match in top:
+            category = self._city.category(match.code)
+            why = f"{category.zh}：{'、'.join(match.words)}"
+            for unit in self._catalogue.owners(match.code, street, whole, today):
+                yield Candidate(unit=unit, category=match.code, score=match.score, why=why)
+            helpers += [(unit, match) for unit in self._catalogue.helpers(match.code, street, whole, today)]
+        for hit in self._units.longest(whole):
+            yield Candidate(unit=hit.meaning, category="", score=0, why=f"诉求提到{hit.word}")
+        for code in [street] if street is not None else located.hints:
+            if code in self._city.units:
+                yield Candidate(unit=code, category="", score=0, why=f"所在地：{self._city.unit(code).short}")
+        for unit, match in helpers:
+            yield Candidate(unit=unit, category=match.code, score=0, why=f"{self._city.category(match.code).zh}：协办")
+        for unit in self._city.policies.fallback_units:
+            yield Candidate(unit=unit, category="", score=0, why="无法自动判断，请人工研判")
+
+
+def _plain_entry(entry: KnowledgeEntry) -> tuple[KnowledgeEntry, tuple[tuple[str, ...], ...]]:
+    return entry, tuple(tuple(map(plain, words)) for words in entry.patterns)
+
+
+def _as(known: Classification, entry: KnowledgeEntry) -> Classification:
+    """Return the classification with the entry's category, which its owner has settled."""
+    return known.model_copy(update={"category": entry.category})
