@@ -97,5 +97,5 @@ class Catalogue:
         if not unit.virtual:
             return (code,)
         if unit.resolve == GEOGRAPHY:
-            return (street,) if street in self._units else ()
+            return (street,) if street is not None and street in self._units else ()
         return tuple(dict.fromkeys(hit.meaning for hit in self._operators[code].longest(text)))
