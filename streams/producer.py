@@ -37,7 +37,6 @@ class BatchProducer:
                 "queue.buffering.max.messages": 1_000_000,
                 "message.max.bytes": 4 * 2**20,
                 "message.timeout.ms": 9_000,
-                "compression.type": "lz4",
             }
         )
 

@@ -102,7 +102,7 @@ class Running:
         for role, count in roles.items():
             for number in range(count):
                 name = f"{role}-{number}"
-                command = [sys.executable, "-m", "streams.cli", "worker", "--role", role, "--name", name]
+                command = [sys.executable, "-m", "streams.worker", "--role", role, "--name", name]
                 (self.settings.run / READY_FILE.format(name=name)).unlink(missing_ok=True)
                 self.children.append(
                     Child(name, role, command, environment, self.settings.data / "logs" / f"{name}.log")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import logging
 import os
@@ -185,7 +186,7 @@ def _or_halt(starts: Starts) -> Starts:
 def _serve(app: faust.App) -> int:
     """Run the app under Faust's worker until SIGTERM or SIGINT."""
     worker = faust.Worker(
-        app, loglevel="WARN", logfile=None, override_logging=False, redirect_stdouts=False, quiet=True, web_port=None
+        app, loglevel="WARN", logfile=None, override_logging=False, redirect_stdouts=False, quiet=True
     )
     try:
         worker.execute_from_commandline()
@@ -263,3 +264,16 @@ def _casework(settings: Settings) -> Role:
 
 
 _ROLES: Mapping[str, Callable[[Settings], Role]] = {"triage": _triage, "casework": _casework}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a worker with the settings of the environment; what `yiwang up` starts."""
+    parser = argparse.ArgumentParser(prog="python -m streams.worker", description=__doc__)
+    parser.add_argument("--role", choices=sorted(_ROLES), required=True)
+    parser.add_argument("--name", help="of this worker among its like")
+    options = parser.parse_args(arguments)
+    return run_worker(options.role, Settings(), options.name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
