@@ -104,7 +104,7 @@ class ChannelClient(Closing):
         try:
             # Where the log ends before anything is submitted: no answer of ours can lie before it.
             self._heard = self._reader.ends()
-            self._sender = Sender(reach, f"yiwang-channel-{channel}", delivery_seconds=delivery_seconds)
+            self._sender = Sender(reach, f"yiwang-channel-{channel}", self._intake, delivery_seconds=delivery_seconds)
         except BaseException:
             self._reader.close()
             raise
@@ -116,10 +116,19 @@ class ChannelClient(Closing):
         self._seqs: Recent[str, int] = Recent(REMEMBERED)
         self._outcome_ids: Recent[str, None] = Recent(REMEMBERED)
 
-    def close(self) -> None:
-        """Send what is waiting, and disconnect."""
-        self._sender.close()
-        self._reader.close()
+    def close(self, *, hurry: bool = False) -> None:
+        """Send what is waiting, and disconnect.
+
+        Args:
+            hurry: give what is waiting a moment only.
+
+        Raises:
+            ClientError: some of it could not be sent.
+        """
+        try:
+            self._sender.close(hurry=hurry)
+        finally:
+            self._reader.close()
 
     # -- submitting -----------------------------------------------------------------------------
 
@@ -219,7 +228,7 @@ class ChannelClient(Closing):
                 "too_large", f"{about} has {len(value)} bytes; {topics.INTAKE_BYTES} are taken: shorten it"
             )
         headers = wire.ce_headers(type(message), about, subject=demand_id, at=at, source=self._source)
-        self._sender.send(self._intake, demand_id, value, headers, about)
+        self._sender.send(demand_id, value, headers, about)
         return about
 
     # -- hearing --------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import AuthorizationError, KafkaError
+from kafka.errors import AuthorizationError, KafkaError, KafkaTimeoutError
 
 from streams.kafka_access import KafkaAccess
 from streams.topics import REGISTRY
@@ -25,6 +25,9 @@ CONNECT_SECONDS = 15.0
 
 DELIVERY_SECONDS = 120.0
 """How long a message is tried again, through a restart of the broker, before it counts as not sent."""
+
+_MARGIN = 2.0
+"""Seconds more than a delivery may take, for its failure to be told."""
 
 LINGER_MS = 5
 BATCH_BYTES = 256 * 1024
@@ -81,10 +84,22 @@ def _short(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".strip(" :")[:200]
 
 
+def _no_topic(topic: str, bootstrap: str) -> ClientError:
+    return ClientError("no_topic", f"there is no topic {topic} at {bootstrap}; see `yiwang topics list`")
+
+
 class Sender:
     """An idempotent producer that knows where on the log each message came to rest."""
 
-    def __init__(self, access: KafkaAccess, client_id: str, *, delivery_seconds: float = DELIVERY_SECONDS) -> None:
+    def __init__(
+        self, access: KafkaAccess, client_id: str, topic: str, *, delivery_seconds: float = DELIVERY_SECONDS
+    ) -> None:
+        """Connect, and learn the topic's partitions, so that a broker that goes away later holds up nobody.
+
+        Raises:
+            ClientError: no broker answers, or the topic is not there.
+        """
+        self._topic = topic
         self._bootstrap = access.bootstrap
         self._patience = delivery_seconds
         self._waiting: deque[tuple[str, Any]] = deque()
@@ -108,12 +123,25 @@ class Sender:
                     request_timeout_ms=min(10_000, int(delivery_seconds * 1000) - LINGER_MS),
                 )
             )
+        try:
+            with plain_errors(access.bootstrap):
+                self._look_up(topic)
+        except BaseException:
+            self._producer.close(timeout=0)
+            raise
 
-    def send(self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]], about: str) -> None:
+    def _look_up(self, topic: str) -> None:
+        try:
+            found = self._producer.partitions_for(topic)
+        except KafkaTimeoutError:  # a broker has answered before: it does not know the topic
+            found = None
+        if not found:
+            raise _no_topic(topic, self._bootstrap)
+
+    def send(self, key: str, value: bytes, headers: list[tuple[str, bytes]], about: str) -> None:
         """Put a message on its way; `flush` tells whether it arrived.
 
         Args:
-            topic: where to.
             key: chooses the partition, by murmur2 as in Java.
             value: the bytes.
             headers: with the CloudEvents attributes.
@@ -123,9 +151,9 @@ class Sender:
             ClientError: the cluster does not answer, or the topic is not there.
         """
         if len(self._waiting) >= FLUSH_EVERY:
-            self._await()
+            self._await(self._patience)
         with plain_errors(self._bootstrap):
-            self._waiting.append((about, self._producer.send(topic, value, key.encode(), headers)))
+            self._waiting.append((about, self._producer.send(self._topic, value, key.encode(), headers)))
 
     def flush(self) -> list[tuple[str, TopicPartition, int]]:
         """Wait until the broker has all of it on disk.
@@ -136,7 +164,7 @@ class Sender:
         Raises:
             ClientError: some did not arrive; they are named in the text.
         """
-        self._await()
+        self._await(self._patience)
         settled, self._settled = self._settled, []
         failed, self._failed = self._failed, []
         if failed:
@@ -146,11 +174,11 @@ class Sender:
             raise ClientError("not_sent", f"not sent: {names}{more} ({_short(failed[0][1])}); send them again")
         return settled
 
-    def _await(self) -> None:
+    def _await(self, patience: float) -> None:
         if not self._waiting:
             return
-        with plain_errors(self._bootstrap):
-            self._producer.flush(timeout=self._patience + CONNECT_SECONDS)
+        with contextlib.suppress(KafkaTimeoutError):  # each message knows whether it arrived
+            self._producer.flush(timeout=patience + _MARGIN)
         while self._waiting:
             about, future = self._waiting.popleft()
             if future.succeeded():
@@ -158,11 +186,23 @@ class Sender:
             else:
                 self._failed.append((about, future.exception or TimeoutError("no answer in time")))
 
-    def close(self) -> None:
-        """Send what is waiting, and disconnect."""
-        with contextlib.suppress(ClientError):
-            self._await()
-        self._producer.close(timeout=CONNECT_SECONDS)
+    def close(self, *, hurry: bool = False) -> None:
+        """Send what is waiting, and disconnect.
+
+        Args:
+            hurry: give what is waiting a moment only; something has failed already.
+
+        Raises:
+            ClientError: some of it could not be sent.
+        """
+        try:
+            if hurry:
+                self._await(0.0)
+            else:
+                self.flush()
+        finally:
+            with contextlib.suppress(KafkaError):
+                self._producer.close(timeout=0 if self._failed else CONNECT_SECONDS)
 
 
 class Reader:
@@ -281,12 +321,16 @@ class Recent(Generic[K, V]):
 class Closing:
     """Base of what is used in a `with` and closed at its end."""
 
-    def close(self) -> None:
-        """Let go of everything."""
+    def close(self, *, hurry: bool = False) -> None:
+        """Let go of everything.
+
+        Args:
+            hurry: do not wait for what is not yet sent; something has failed already.
+        """
         raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_error: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        self.close(hurry=kind is not None)

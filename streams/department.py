@@ -109,7 +109,7 @@ class DepartmentClient(Closing):
         self._reader = Reader(reach, name, list(self._unit_of))
         try:
             self._reader.seek(self._reader.starts())
-            self._sender = Sender(reach, name, delivery_seconds=delivery_seconds)
+            self._sender = Sender(reach, name, topics.REPLIES, delivery_seconds=delivery_seconds)
         except BaseException:
             self._reader.close()
             raise
@@ -120,10 +120,19 @@ class DepartmentClient(Closing):
         self._changed: dict[Key, None] | None = None
         self._loaded = False
 
-    def close(self) -> None:
-        """Send what is waiting, and disconnect."""
-        self._sender.close()
-        self._reader.close()
+    def close(self, *, hurry: bool = False) -> None:
+        """Send what is waiting, and disconnect.
+
+        Args:
+            hurry: give what is waiting a moment only.
+
+        Raises:
+            ClientError: some of it could not be sent.
+        """
+        try:
+            self._sender.close(hurry=hurry)
+        finally:
+            self._reader.close()
 
     # -- seeing ---------------------------------------------------------------------------------
 
@@ -339,7 +348,7 @@ class DepartmentClient(Closing):
             (wire.KEY_HEADER, key.key_id.encode()),
             (wire.SIGNATURE_HEADER, wire.sign(key.secret, reply_id, value).encode()),
         ]
-        self._sender.send(topics.REPLIES, case_id, value, headers, reply_id)
+        self._sender.send(case_id, value, headers, reply_id)
         return reply_id
 
     def _who(self, case_id: str) -> str:
