@@ -110,7 +110,7 @@ class Lexicon:
         )
 
     def guess(self, whole: str) -> DemandKind | None:
-        """Guess the kind of a demand from its cues; none where there is no cue.
+        """Guess the kind of a demand from its cues; none where there is no cue, an enquiry where two weigh the same.
 
         Args:
             whole: the text as `plain` gives it.
@@ -118,7 +118,7 @@ class Lexicon:
         scores: dict[DemandKind, int] = {}
         for word, kind in dict.fromkeys((hit.word, hit.meaning) for hit in self._cues.longest(whole)):
             scores[kind] = scores.get(kind, 0) + len(word)
-        return max(scores, key=lambda kind: scores[kind]) if scores else None
+        return max(DemandKind, key=lambda kind: scores.get(kind, 0)) if scores else None
 
 
 def _weighed(city: City) -> Iterable[tuple[str, _Meaning]]:
