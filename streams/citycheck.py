@@ -160,7 +160,7 @@ def _codes(files: Mapping[str, Document], findings: Findings) -> dict[str, set[s
 def _references(files: Mapping[str, Document], known: Mapping[str, Collection[str]], findings: Findings) -> None:
     for document, loc, code, what in _named(files):
         if what in known and code not in known[what]:
-            near = difflib.get_close_matches(code, known[what], n=1)
+            near = difflib.get_close_matches(code, sorted(known[what]), n=1)
             findings.error(document, loc, f"there is no {what} {code}" + (f"; is it {near[0]}?" if near else ""))
 
 
