@@ -117,16 +117,19 @@ def _read(consumer: Any, log: PartitionLog, *, still_time: Callable[[], bool]) -
     if log.start >= log.end:
         return
     consumer.assign([TopicPartition(log.topic, log.partition, log.start)])
+    ahead = log.start
     try:
         while still_time():
-            for record in consumer.consume(_TAKE, timeout=0.5):
+            # No more than there are: the library waits out its time for a full measure.
+            for record in consumer.consume(min(_TAKE, log.end - ahead), timeout=0.5):
                 error = record.error()
                 if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
                     raise KafkaException(error)
                 if error is not None or record.offset() >= log.end:
                     return
                 yield record.offset(), _demand_id(record.key(), record.value())
-                if record.offset() == log.end - 1:
+                ahead = record.offset() + 1
+                if ahead == log.end:
                     return
     finally:
         consumer.unassign()
