@@ -18,7 +18,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,21 @@ def make_app(bootstrap: str, prefix: str, store: Store, folder: Path) -> faust.A
         for name in TOPICS
     }
 
+    _add_chain(app, topic, store)
+    for seq, (name, state) in enumerate(zip(REPLIES, ("accepted", "contacted", "done", "closed"), strict=True), 2):
+        _add_reply_stage(app, topic, store, (seq, name, state))
+
+    @app.on_rebalance_complete.connect
+    async def _on_ready(*_arguments: Any, **_settings: Any) -> None:
+        sys.stdout.write(f"{READY}\n")
+        sys.stdout.flush()
+
+    return app
+
+
+def _add_chain(app: faust.App, topic: Mapping[str, Any], store: Store) -> None:
+    """Add the stages from intake to the department."""
+
     @app.agent(topic["intake"])
     async def validate(stream: Any) -> None:
         async for key, value in stream.items():
@@ -133,33 +148,26 @@ def make_app(bootstrap: str, prefix: str, store: Store, folder: Path) -> faust.A
             await topic["work"].send(key=key, value=value)
             await topic["outcome"].send(key=key, value=b'{"state":"dispatched"}')
 
-    def reply_stage(name: str, seq: int, state: str) -> None:
-        async def stage(stream: Any) -> None:
-            async for event in stream.events():
-                key, value = event.key, event.value
-                reply = wire.REPLY.validate_json(value)
-                signature = dict(event.headers)[wire.SIGNATURE_HEADER].decode()
-                if not wire.signature_holds(SECRET, reply.reply_id, value, signature):
-                    continue
-                store.write(
-                    ("UPDATE demand SET stage = ? WHERE id = ?", (state, key.decode())),
-                    (_EVENT, (key.decode(), seq, name, _at(), value.decode())),
-                )
-                if name == "answer":
-                    await topic["desk"].send(key=key, value=value)
-                await topic["outcome"].send(key=key, value=b'{"state":"%s"}' % state.encode())
 
-        app.agent(topic[name], name=f"{prefix}{name}")(stage)
+def _add_reply_stage(app: faust.App, topic: Mapping[str, Any], store: Store, reply_kind: tuple[int, str, str]) -> None:
+    """Add the stage that takes one kind of reply: its number, its name, and the state it leads to."""
+    seq, name, state = reply_kind
 
-    for seq, (name, state) in enumerate(zip(REPLIES, ("accepted", "contacted", "done", "closed"), strict=True), 2):
-        reply_stage(name, seq, state)
-
-    @app.on_rebalance_complete.connect
-    async def _on_ready(*_arguments: Any, **_settings: Any) -> None:
-        sys.stdout.write(f"{READY}\n")
-        sys.stdout.flush()
-
-    return app
+    @app.agent(topic[name], name=f"{app.conf.id}.{name}")
+    async def reply_stage(stream: Any) -> None:
+        async for event in stream.events():
+            key, value = event.key, event.value
+            reply = wire.REPLY.validate_json(value)
+            signature = dict(event.headers)[wire.SIGNATURE_HEADER].decode()
+            if not wire.signature_holds(SECRET, reply.reply_id, value, signature):
+                continue
+            store.write(
+                ("UPDATE demand SET stage = ? WHERE id = ?", (state, key.decode())),
+                (_EVENT, (key.decode(), seq, name, _at(), value.decode())),
+            )
+            if name == "answer":
+                await topic["desk"].send(key=key, value=value)
+            await topic["outcome"].send(key=key, value=b'{"state":"%s"}' % state.encode())
 
 
 def _run_worker(bootstrap: str, prefix: str, folder: Path, *, durable: bool) -> None:
@@ -277,13 +285,13 @@ def _drive(
                 raise RuntimeError(f"the naive topology stands still at {arrived} dispatched, {closed} closed")
             for record in records:
                 moved = now
-                name = record.topic().removeprefix(prefix)
+                name = (record.topic() or "").removeprefix(prefix)
                 if name == "outcome":
-                    closed += b"closed" in record.value()
+                    closed += b"closed" in (record.value() or b"")
                     continue
                 arrived += name == "work"
                 if replies:
-                    _reply(producer, prefix, record.key().decode(), name)
+                    _reply(producer, prefix, (record.key() or b"").decode(), name)
             producer.poll(0)
             chains_s = chains_s or (now - started if arrived >= len(demands) else 0.0)
         return Run(len(demands), chains_s, time.monotonic() - started if replies else None, _cpu_s(worker) - cpu)
@@ -304,13 +312,17 @@ def _reply(producer: Producer, prefix: str, case_id: str, queue: str) -> None:
         _send(producer, prefix, back)
         return
     _send(producer, prefix, wire.Accept(reply_id=f"{case_id}-1", unit="S01", case_id=case_id, at=at))
-    _send(producer, prefix, wire.ContactNote(reply_id=f"{case_id}-2", unit="S01", case_id=case_id, at=at, text="已联系"))
-    _send(producer, prefix, wire.Answer(reply_id=f"{case_id}-3", unit="S01", case_id=case_id, at=at, text="已处理完毕。"))
+    _send(
+        producer, prefix, wire.ContactNote(reply_id=f"{case_id}-2", unit="S01", case_id=case_id, at=at, text="已联系")
+    )
+    _send(
+        producer, prefix, wire.Answer(reply_id=f"{case_id}-3", unit="S01", case_id=case_id, at=at, text="已处理完毕。")
+    )
 
 
 def _send(producer: Producer, prefix: str, reply: wire.AnyReply) -> None:
     value = reply.encode()
-    headers = [(wire.SIGNATURE_HEADER, wire.sign(SECRET, reply.reply_id, value).encode())]
+    headers: list[tuple[str, str | bytes | None]] = [(wire.SIGNATURE_HEADER, wire.sign(SECRET, reply.reply_id, value))]
     producer.produce(prefix + reply.action, value, reply.case_id.encode(), headers=headers)
 
 

@@ -1,0 +1,50 @@
+"""`yiwang bench`: how fast it is, next to what its parts could do and to what one writes first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.bench.run import DEFAULT_COUNT, Options, run_bench
+from streams.settings import Settings
+
+app = typer.Typer(
+    help="Measure this machine: whole lifecycles, the limit of the parts, the naive topology.", no_args_is_help=True
+)
+
+Count = Annotated[int, typer.Option("--n", min=1, help="Lifecycles.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of the demands' texts.")]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--in", help="Folder on the disk to measure; default: the system's temporary folder.", file_okay=False
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@app.command(epilog="Example: yiwang bench lifecycle --n 6000 --json")
+def lifecycle(
+    count: Count = DEFAULT_COUNT,
+    seed: Seed = 1,
+    steady: Annotated[int, typer.Option("--steady", min=0, help="Seconds of each steady flow.")] = 20,
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Play whole lifecycles through an installation of its own, and both opponents in the same run."""
+    options = Options(count, seed, folder, steady, as_json)
+    raise typer.Exit(run_bench("lifecycle", Settings(), options))
+
+
+@app.command(epilog="Example: yiwang bench limit --json")
+def limit(count: Count = DEFAULT_COUNT, seed: Seed = 1, folder: Folder = None, as_json: Json = False) -> None:
+    """Move the same messages and rows with no logic at all: raw aiokafka and raw SQL."""
+    raise typer.Exit(run_bench("limit", Settings(), Options(count, seed, folder, as_json=as_json)))
+
+
+@app.command(epilog="Example: yiwang bench naive --json")
+def naive(count: Count = DEFAULT_COUNT, seed: Seed = 1, folder: Folder = None, as_json: Json = False) -> None:
+    """Run the naive topology: a Faust agent and a topic a stage, a transaction an event."""
+    raise typer.Exit(run_bench("naive", Settings(), Options(count, seed, folder, as_json=as_json)))
