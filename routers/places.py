@@ -46,7 +46,7 @@ class Located:
     problem: str | None = None
     """`no_place`, `unknown_place` or `ambiguous_place`; None when a street is known or it lies outside."""
     hints: tuple[str, ...] = ()
-    """Codes of the streets it may be in, in the order of mention."""
+    """Codes of the streets that names tell of, in the order of mention."""
 
 
 class Gazetteer:
@@ -119,7 +119,7 @@ class Gazetteer:
         streets = tuple(dict.fromkeys(spot.street.code for spot in spots))
         if len(streets) > 1:
             return Located(ResolvedPlace(), AMBIGUOUS_PLACE, streets)
-        return Located(_resolved(_common(spots), by))
+        return Located(_resolved(_common(spots), by), hints=streets)
 
     def _outside_area(self, text: str, by: str) -> str | None:
         for hit in self._outside.longest(text):
