@@ -58,6 +58,8 @@ class Reading:
     """The best categories, at most three."""
     out_of_scope: tuple[Match, ...]
     """Matters out of scope whose words stand there, the strongest first."""
+    complains: bool
+    """Some cue of a complaint or a report stands there, whatever the kind."""
 
 
 class Lexicon:
@@ -90,7 +92,9 @@ class Lexicon:
                 into.setdefault(meaning.code, []).append((word, meaning.weight))
         top = tuple(_ranked(categories)[:_TOP])
         out = tuple(match for match in _ranked(matters) if not any(word in whole for word in self._unless[match.code]))
-        return Reading(self._classify(whole, top, kind), top, out)
+        kinds = self._kinds(whole)
+        complains = DemandKind.COMPLAINT in kinds or DemandKind.REPORT in kinds
+        return Reading(self._classify(whole, top, kind or _heaviest(kinds)), top, out, complains)
 
     def _classify(self, whole: str, top: tuple[Match, ...], kind: DemandKind | None) -> Classification:
         category = self._city.categories[top[0].code] if top else None
@@ -101,7 +105,7 @@ class Lexicon:
         why = [*(top[0].words if top else ()), *(word for word in safety if not top or word not in top[0].words)]
         return Classification(
             category=category.code if category else None,
-            kind=kind or self.guess(whole),
+            kind=kind,
             urgency=urgency,
             safety=bool(safety) or (category is not None and "safety" in category.flags),
             confidence=_confidence(top),
@@ -109,16 +113,17 @@ class Lexicon:
             model=self.model,
         )
 
-    def guess(self, whole: str) -> DemandKind | None:
-        """Guess the kind of a demand from its cues; none where there is no cue, an enquiry where two weigh the same.
-
-        Args:
-            whole: the text as `plain` gives it.
-        """
+    def _kinds(self, whole: str) -> dict[DemandKind, int]:
+        """Return the kinds of demand whose cues stand in the text, with their weights."""
         scores: dict[DemandKind, int] = {}
         for word, kind in dict.fromkeys((hit.word, hit.meaning) for hit in self._cues.longest(whole)):
             scores[kind] = scores.get(kind, 0) + len(word)
-        return max(DemandKind, key=lambda kind: scores.get(kind, 0)) if scores else None
+        return scores
+
+
+def _heaviest(kinds: Mapping[DemandKind, int]) -> DemandKind | None:
+    """Return the kind whose cues weigh most, an enquiry where two weigh the same; none without a cue."""
+    return max(DemandKind, key=lambda kind: kinds.get(kind, 0)) if kinds else None
 
 
 def _weighed(city: City) -> Iterable[tuple[str, _Meaning]]:

@@ -31,6 +31,13 @@ CANDIDATES = 3
 CLEARLY = 2.0
 """So many times the weight of a matter out of scope, and a category leaves no doubt."""
 
+FAINT = 30
+"""Characters of text for each unit of weight, beyond which words of a matter out of scope are only mentioned: who
+needs the fire brigade says so at once, who tells of last year's fire takes a page."""
+
+ENQUIRY = 120
+"""Characters; a longer text is a story, and no story is answered by machine."""
+
 AREA = "transfer_area"
 """Action of the matter that stands for all other areas."""
 
@@ -101,12 +108,12 @@ class Triage:
         on_arrival = self._answered_on_arrival(demand, masker)
         if on_arrival is not None:
             return on_arrival, known
-        matter, doubt = self._out_of_scope(reading)
+        matter, doubt = self._out_of_scope(reading, len(whole))
         if matter is not None:
             return self._declined(matter), known
         if located.place.outside and self._area is not None:
             return self._declined(self._area), known
-        if known.kind is DemandKind.CONSULT:
+        if known.kind is DemandKind.CONSULT and len(whole) <= ENQUIRY and (demand.kind or not reading.complains):
             entry = self._known_answer(whole, today)
             if entry is not None:
                 return self._answered(entry), _as(known, entry)
@@ -138,8 +145,12 @@ class Triage:
 
     # -- out of scope -----------------------------------------------------------------------------
 
-    def _out_of_scope(self, reading: Reading) -> tuple[OutOfScope | None, bool]:
+    def _out_of_scope(self, reading: Reading, length: int) -> tuple[OutOfScope | None, bool]:
         """Weigh the words of matters out of scope against those of the best category.
+
+        Args:
+            reading: of the whole text.
+            length: of the whole text, in characters.
 
         Returns:
             The matter the text is clearly about, if any; and whether a person should judge that. An
@@ -150,6 +161,8 @@ class Triage:
         first = reading.out_of_scope[0]
         matter = self._city.out_of_scope[first.code]
         ordinary = reading.top[0].score if reading.top else 0.0
+        if first.score * FAINT < length:
+            return None, first.score > ordinary
         if first.score > ordinary or (matter.emergency and first.score == ordinary):
             return matter, False
         return None, ordinary < CLEARLY * first.score

@@ -154,6 +154,13 @@ def test_when_it_might_be_out_of_scope_a_person_judges() -> None:
     assert verdict.reason == "perhaps_out_of_scope"
 
 
+def test_a_long_story_that_mentions_an_accident_is_not_sent_to_122() -> None:
+    story = "这条路修了三年还没通车，我们上下班都要绕行半个钟头，小孩上学也不方便。" * 4
+    short, long = "门口发生交通事故", story + "门口还发生过交通事故"
+    assert decide(short).verdict.rule == "OOS-122"
+    assert decide(long, place=at("S0101")).verdict.ruling in (Ruling.DESK, Ruling.DISPATCH)
+
+
 @pytest.mark.parametrize(
     "place",
     [
@@ -191,6 +198,11 @@ def test_a_complaint_is_never_answered_by_the_machine() -> None:
     assert verdict.ruling is not Ruling.ANSWER
     declared = decide("请问社保卡丢了怎么补办？", kind=DemandKind.COMPLAINT).verdict
     assert declared.ruling is not Ruling.ANSWER
+
+
+def test_a_story_is_never_answered_by_the_machine() -> None:
+    story = "请问社保卡丢了怎么补办？" + "我去年就来问过一次，窗口的人让我去银行，银行又让我回来。" * 5
+    assert decide(story).verdict.ruling is not Ruling.ANSWER
 
 
 @pytest.mark.parametrize("text", ["请问取暖费怎么减免？", "请问加装电梯补贴有多少？"], ids=["expired", "not approved"])
