@@ -128,7 +128,7 @@ def _on_done(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
         state=CaseState.CALL_BACK,
         answer=data["text"],
         result=data["result"],
-        exemption=data.get("exemption", case.exemption),
+        contact_exemption=data.get("exemption", case.contact_exemption),
         filed=None,
         tries=0,
         **_hand_over(case, desk, event.at),

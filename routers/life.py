@@ -145,8 +145,10 @@ class Case:
     notes: tuple[str, ...] = ()
     """The last few notes and supplements, newest last; all of them are in the events."""
     escalated: tuple[ClockName, ...] = ()
+    contact_exemption: str | None = None
+    """Coded reason that stands for a missing contact record (I6)."""
     exemption: str | None = None
-    """Coded reason that stands for a missing contact (I6) or a missing `solved` (I7)."""
+    """Coded reason for which the case was closed without `solved` (I7)."""
     held: tuple[Held, ...] = ()
     facts: Facts | None = field(default=None)
 

@@ -36,7 +36,12 @@ def content_id(at: datetime, digest: bytes) -> str:
     Args:
         at: goes into the 48 time bits, in milliseconds.
         digest: at least 10 bytes; the first 10 become the random part.
+
+    Raises:
+        ValueError: the digest is shorter.
     """
+    if len(digest) < 10:
+        raise ValueError(f"a digest of {len(digest)} bytes cannot make an id")
     milliseconds = int(at.timestamp() * 1000)
     return str(ULID.from_bytes(milliseconds.to_bytes(6, "big") + digest[:10]))
 

@@ -138,7 +138,7 @@ class TriagedDemand(Message):
     received_at: datetime
     triaged_at: datetime
     digest: str
-    """SHA-256 (first 16 hex digits) of the submitted bytes: tells an altered resubmission from a repeat."""
+    """SHA-256 (first 16 hex digits) of what the citizen said and where: tells an altered resubmission from a repeat."""
     title: str | None = None
     text: str
     address: str | None = None

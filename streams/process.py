@@ -19,6 +19,9 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 """Seconds between a death and the next start: doubled each time, up to this."""
 
+RESTARTS = "YIWANG_RESTARTS"
+"""Variable that tells a child how often it has been started again."""
+
 STEADY = 60.0
 """A child that lived so many seconds starts again with the first pause."""
 
@@ -51,7 +54,7 @@ class Child:
             self._stream = self.log.open("ab", buffering=0)
         self._process = subprocess.Popen(
             [sys.executable, kafka_child.__file__, str(os.getpid()), *self.command],
-            env=dict(self.environment),
+            env={**self.environment, RESTARTS: str(self.restarts)},
             stdin=subprocess.DEVNULL,
             stdout=self._stream,
             stderr=self._stream,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -21,12 +21,14 @@ PARTITIONER = "murmur2_random"
 class BatchProducer:
     """Publishes batches of outputs; one a worker, used from one thread."""
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], published: Callable[[float], None] = lambda _seconds: None) -> None:
         """Open the producer.
 
         Args:
             settings: librdkafka settings that reach the broker (address, security).
+            published: told how many seconds each batch took until the broker had it.
         """
+        self._published = published
         self._producer = Producer(
             dict(settings)
             | {
@@ -58,7 +60,8 @@ class BatchProducer:
             if error is not None:
                 failures.append(error)
 
-        deadline = time.monotonic() + timeout
+        started = time.monotonic()
+        deadline = started + timeout
         try:
             for output in outputs:
                 self._produce(output, _delivered, deadline)
@@ -68,6 +71,7 @@ class BatchProducer:
         if left or failures:
             why = str(failures[0]) if failures else "no answer in time"
             raise HaltError(f"{left + len(failures)} of {len(outputs)} messages are not on the broker: {why}")
+        self._published(time.monotonic() - started)
 
     def _produce(self, output: Output, delivered: Any, deadline: float) -> None:
         while True:

@@ -8,7 +8,6 @@ demands, which a pipeline never sees.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import heapq
 import json
 import random
@@ -38,12 +37,6 @@ EARLY_ANSWER = 0.05
 
 UNSOLVED, UNREACHED = 0.06, 0.04
 """What citizens say at call-back: not solved, or nobody answers the phone."""
-
-
-def demand_id_of(seed: int, number: int) -> str:
-    """Return the id of the seeded day's n-th demand in this run."""
-    digest = hashlib.sha256(f"{seed}/{number}".encode()).digest()
-    return clock.content_id(clock.now(), digest)
 
 
 # ---- citizens -------------------------------------------------------------------------------------
@@ -110,6 +103,8 @@ class Office:
         self._tasks: list[Task] = []
         self._done: set[tuple[str, str, str, int]] = set()
         self._count = 0
+        self.seen_ms: list[float] = []
+        """From a demand's submission to its first sight in a queue, in milliseconds."""
 
     def work(self, stop: Callable[[], bool]) -> None:
         """Work until told to stop."""
@@ -140,6 +135,8 @@ class Office:
         pause = chance.uniform(0.05, 0.6) + (chance.uniform(1.5, 3.0) if chance.random() < SLEEPY else 0.0)
         match item.task:
             case "handle":
+                if item.returnable and not item.redo:
+                    self.seen_ms.append((clock.now() - item.created_at).total_seconds() * 1000)
                 self._handle(item, chance, pause)
             case "rule":
                 self._later(pause, lambda: self._rule(item))
@@ -181,7 +178,7 @@ class Office:
 
     def _rule(self, item: WorkItem) -> None:
         gold = self._gold.get(item.case_id, {})
-        code = next((tag for tag in gold.get("tags", ()) if tag in self._city.policies.decline_codes), None)
+        code = next((tag for tag in gold.get("tags") or () if tag in self._city.policies.decline_codes), None)
         to = gold.get("unit")
         if to is None and item.candidates:
             to = item.candidates[0].unit
@@ -202,13 +199,17 @@ class Office:
             self._client.call_back(item, solved=True, satisfied=chance.random() > 0.1, unit=item.unit)
 
 
-def run_office(bootstrap: str, units: Sequence[str], keys: Path, *, city: Path, gold: Path, seed: int) -> None:
-    """Serve some units until SIGTERM."""
+def run_office(
+    bootstrap: str, units: Sequence[str], keys: Path, *, city: Path, gold: Path, seed: int, seen: Path
+) -> None:
+    """Serve some units until SIGTERM; leaves what it measured in `seen`."""
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: stopping.append(number))
     right = {line["demand_id"]: line for line in map(json.loads, gold.read_text().splitlines())}
     with DepartmentClient(bootstrap, list(units), keys) as client:
-        Office(client, load_city(city), right, seed).work(lambda: bool(stopping))
+        office = Office(client, load_city(city), right, seed)
+        office.work(lambda: bool(stopping))
+    seen.write_text(json.dumps([round(each, 2) for each in office.seen_ms]))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -225,6 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     office.add_argument("--city", type=Path, required=True)
     office.add_argument("--gold", type=Path, required=True)
     office.add_argument("--seed", type=int, required=True)
+    office.add_argument("--seen", type=Path, required=True)
     for each in (citizens, office):
         each.add_argument("--bootstrap", required=True)
     options = parser.parse_args(arguments)
@@ -233,7 +235,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         submit_day(options.bootstrap, options.channel, options.plan, options.seconds)
     else:
         units = options.units.split(",")
-        run_office(options.bootstrap, units, options.keys, city=options.city, gold=options.gold, seed=options.seed)
+        run_office(
+            options.bootstrap,
+            units,
+            options.keys,
+            city=options.city,
+            gold=options.gold,
+            seed=options.seed,
+            seen=options.seen,
+        )
     return 0
 
 

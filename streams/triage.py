@@ -15,11 +15,10 @@ from datetime import datetime
 from typing import Protocol
 
 from routers.city import City
-from routers.triage import Triage as Decider
-from sinks.vault import Kept, Vault
-
 from routers.demand import Demand
+from routers.triage import Triage as Decider
 from sinks.ledger import Output, Partition
+from sinks.vault import Kept, Vault
 from streams import messages as wire
 from streams import topics
 from streams.arrivals import Problem
@@ -131,6 +130,7 @@ class Triage:
 
     def _demand(self, message: wire.NewDemand, record: Record, work: Work) -> None:
         now = self.now()
+        kept = _kept(message, record)
         decided = self.decider.decide(message, now.astimezone(PEOPLE).date())
         triaged = wire.TriagedDemand.model_construct(
             schema_version=1,
@@ -141,7 +141,7 @@ class Triage:
             created_at=message.created_at,
             received_at=message.received_at,
             triaged_at=now,
-            digest=hashlib.sha256(record.value or b"").hexdigest()[:16],
+            digest=hashlib.sha256(kept.content).hexdigest()[:16],
             title=decided.title,
             text=decided.text,
             address=decided.address,
@@ -153,7 +153,7 @@ class Triage:
             verdict=decided.verdict,
             city_version=self.city.version,
         )
-        work.kept.append(_kept(message, record))
+        work.kept.append(kept)
         headers = wire.ce_headers(wire.TriagedDemand, _place(record), subject=message.demand_id, at=now)
         work.add(record, topics.DEMANDS, message.demand_id, triaged.encode(), headers)
         self.observer.triaged(str(decided.verdict.ruling))

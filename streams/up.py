@@ -236,3 +236,12 @@ def _only_one(lock: Path, data: Path) -> Iterator[None]:
         except OSError:
             raise UpError(f"an installation already runs in {data}; stop it, or choose another --data") from None
         yield
+
+
+def main() -> int:
+    """Run an installation with the settings of the environment, telling its state as JSON."""
+    return run_up(Settings(), as_json=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

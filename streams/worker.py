@@ -15,9 +15,9 @@ from typing import Any
 import faust
 from mode.loop import use as use_loop
 from prometheus_client import CollectorRegistry
-from routers.triage import Triage as Decider
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from routers.triage import Triage as Decider
 from sinks.database import LedgerUnavailableError, open_engine
 from sinks.ledger import Ledger, Partition
 from sinks.ledger_metrics import LedgerCollector
@@ -36,6 +36,7 @@ from streams.health import serve_health
 from streams.keys import KeyRing
 from streams.lag import CASEWORK_GROUP, TRIAGE_GROUP, Backlog
 from streams.offsets import Settled, Starts, own_offsets_transport
+from streams.process import RESTARTS
 from streams.producer import BatchProducer
 from streams.records import Record
 from streams.settings import Settings
@@ -68,6 +69,7 @@ class Role:
     starts: Starts
     idle: Callable[[], None]
     registry: CollectorRegistry
+    metrics: Metrics
     closers: list[Callable[[], None]] = field(default_factory=list)
 
 
@@ -93,6 +95,8 @@ def run_worker(role: str, settings: Settings, name: str | None = None) -> int:
         return 3
     settled = Settled()
     batches = Batches(parts.settle, settled, parts.idle)
+    parts.metrics.watch_loop(lambda: time.monotonic() - batches.progress_at)
+    parts.metrics.restarted(role, int(os.environ.get(RESTARTS, "0")))
     app = _app(parts, settings, settled, batches)
     health = serve_health(
         settings.metrics_port,
@@ -202,14 +206,15 @@ def _triage(settings: Settings) -> Role:
     city = load_city(settings.city)
     registry = CollectorRegistry()
     metrics = Metrics(registry)
+    counted = metrics.triage()
     vault = Vault(settings.vault_url, load_or_make_key(settings.data / "vault.key"))
     triage = Triage(
         city,
         Decider(city),
         vault,
-        BatchProducer(settings.access().librdkafka()),
+        BatchProducer(settings.access().librdkafka(), counted.published),
         clock.now,
-        metrics.triage(),
+        counted,
         fault_point(os.environ),
     )
 
@@ -217,7 +222,7 @@ def _triage(settings: Settings) -> Role:
         return {}
 
     names = [topics.intake(channel) for channel in city.channels]
-    return Role(TRIAGE_GROUP, names, triage.settle, _starts, lambda: None, registry, [vault.close])
+    return Role(TRIAGE_GROUP, names, triage.settle, _starts, lambda: None, registry, metrics, [vault.close])
 
 
 # ---- casework ---------------------------------------------------------------------------------------
@@ -227,6 +232,7 @@ def _casework(settings: Settings) -> Role:
     city = load_city(settings.city)
     registry = CollectorRegistry()
     metrics = Metrics(registry)
+    counted = metrics.casework()
     engine = open_engine(settings.ledger_url)
     check_schema(engine)
     ledger = Ledger(engine)
@@ -237,10 +243,10 @@ def _casework(settings: Settings) -> Role:
         ledger,
         city,
         KeyRing(settings.keys),
-        BatchProducer(settings.access().librdkafka()),
+        BatchProducer(settings.access().librdkafka(), counted.published),
         lambda plain, context: vault.seal(plain, context=context),
         clock.now,
-        metrics.casework(),
+        counted,
         cluster.topic_ids(names),
         fault=fault_point(os.environ),
     )
@@ -259,6 +265,7 @@ def _casework(settings: Settings) -> Role:
         takeover.starts,
         Chores(casework, ticker).turn,
         registry,
+        metrics,
         [ledger.close, vault.close, backlog.close, reader.dispose],
     )
 

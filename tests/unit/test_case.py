@@ -125,7 +125,7 @@ def test_done_needs_an_answer_and_a_contact_or_a_coded_exemption() -> None:
     assert story.says(WATER, Answer, text="好了", exemption="because") == "unknown_exemption"
     exemption = next(iter(CITY.policies.contact_exemptions))
     assert story.says(WATER, Answer, text="好了", exemption=exemption) == ("accepted", "done")
-    assert story.case.exemption == exemption
+    assert story.case.contact_exemption == exemption
 
 
 def test_a_caller_who_left_no_contact_needs_none_and_is_closed_by_exemption() -> None:
@@ -312,7 +312,7 @@ def _check(story: Story, before: Case, said: Input, result: tuple[str, ...] | st
     if case.state is CaseState.CALL_BACK:
         assert case.answer
         assert case.result
-        assert case.contacted or case.exemption in CITY.policies.contact_exemptions
+        assert case.contacted or case.contact_exemption in CITY.policies.contact_exemptions
     # who has it open and which clocks run follow from the state
     assert bool(queues(case, CITY)) == case.open
     assert all(name == "orphan" for name in clocks(case)) or case.open
