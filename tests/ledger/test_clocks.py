@@ -4,7 +4,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import event, select
 
 from sinks.ledger import Batch, DueClock, Ledger
 from sinks.rows import CLOCK
@@ -97,3 +98,16 @@ def test_two_tickers_at_once_share_the_clocks_out(ledger: Ledger, other: Ledger)
         one, two = pool.map(leases, (ledger, other))
     both = sorted(each.case_id for each in [*one, *two])
     assert both == [case_id(number) for number in range(60)]
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_clock_in_another_tickers_hands_is_passed_over(ledger: Ledger, other: Ledger) -> None:
+    ledger.write(opening(1, 0))
+    seen: list[list[DueClock]] = []
+
+    @event.listens_for(ledger.engine, "commit")
+    def meanwhile(_connection: object) -> None:
+        seen.append(other.lease_due_clocks(ACCEPT_BY, ACCEPT_BY - MINUTE, 10))
+
+    assert len(ledger.lease_due_clocks(ACCEPT_BY, ACCEPT_BY - MINUTE, 10)) == 1
+    assert seen == [[]]

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from routers.life import Case, Event
 from sinks import rows
+from sinks.database import transaction
 from sinks.ledger import Batch, ConflictError, Ledger, Partition, StoredEvent
 from tests.filled_ledger import NINE, case_id, happened
 from tests.ledger.stories import (
@@ -169,6 +170,21 @@ def test_two_workers_that_want_the_same_rows_in_another_order_never_wait_in_a_ri
         results = at_once(lambda batch=forth: ledger.write(batch), lambda batch=back: other.write(batch))  # type: ignore[misc]
         assert sorted(results, key=str) == sorted([None, ConflictError], key=str)
     assert {offset for offset, _id in ledger.progress().values()} == {8}
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_who_is_chosen_to_break_a_ring_of_waiting_tries_again(ledger: Ledger) -> None:
+    ledger.write(Batch(progress={Partition("demands", number): (None, 0, "topic-id") for number in range(2)}))
+    both_hold_one = threading.Barrier(2)
+
+    def takes(first: int) -> None:
+        with transaction(ledger.engine) as connection:
+            rows.MOVE_PROGRESS.run(connection, [(1, "demands", first, 0)])
+            both_hold_one.wait(10)
+            rows.MOVE_PROGRESS.run(connection, [(1, "demands", 1 - first, 0)])
+
+    results = at_once(lambda: takes(0), lambda: takes(1))
+    assert sorted(results, key=str) == sorted([None, ConflictError], key=str)
 
 
 def test_two_workers_that_try_again_after_conflicts_lose_nothing(ledger: Ledger, other: Ledger) -> None:

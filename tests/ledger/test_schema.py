@@ -1,6 +1,7 @@
 """A ledger is brought to its schema from inside the program, on both databases alike."""
 
 import multiprocessing
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
 from sinks.database import open_engine
-from sinks.schema import SchemaError, check_schema, migrate, newest, schema_version
+from sinks.schema import _ADVISORY_LOCK, SchemaError, check_schema, migrate, newest, schema_version
 from sinks.tables import METADATA
 from tests.databases import Database
 
@@ -112,3 +113,18 @@ def test_processes_that_start_at_once_lay_one_ledger(empty_database: Database, e
     with context.Pool(2) as pool:
         assert set(pool.map(migrate, [empty_database.url] * 2)) == {newest()}
     assert tables(engine) == TABLES
+
+
+@pytest.mark.parametrize("empty_database", ["postgresql"], indirect=True)
+def test_a_second_migration_waits_for_the_first(empty_database: Database, engine: Engine) -> None:
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    with ThreadPoolExecutor(1) as pool:
+        with engine.connect() as first:
+            first.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+            second = pool.submit(migrate, empty_database.url)
+            deadline = time.monotonic() + 20
+            while not first.execute(waiting).scalar_one():
+                assert time.monotonic() < deadline, "nobody waits"
+                assert not second.done()
+            assert tables(engine) == set()
+        assert second.result(20) == newest()
