@@ -160,7 +160,7 @@ class Triage:
 
     def _follow_up(self, message: wire.FollowUp, record: Record, work: Work) -> None:
         text = message.text
-        rated = isinstance(message, wire.Rate)
+        rating = message if isinstance(message, wire.Rate) else None
         triaged = wire.TriagedFollowUp(
             origin=_origin(record),
             follow_up_id=message.follow_up_id,
@@ -169,8 +169,8 @@ class Triage:
             action=message.type,
             created_at=message.created_at,
             text=None if text is None else self.decider.mask(text),
-            solved=message.solved if rated else None,
-            satisfied=message.satisfied if rated else None,
+            solved=rating.solved if rating else None,
+            satisfied=rating.satisfied if rating else None,
         )
         if text is not None:
             work.kept.append(_kept(message, record))

@@ -166,10 +166,10 @@ def _app(parts: Role, settings: Settings, settled: Settled, batches: Batches) ->
     async def _take(stream: Any) -> None:
         await batches.feed(stream.noack().events())
 
-    @app.task
     async def _settle() -> None:
         await batches.run()
 
+    app.task(_settle)
     return app
 
 
@@ -195,8 +195,7 @@ def _serve(app: faust.App) -> int:
     try:
         worker.execute_from_commandline()
     except SystemExit as stop:
-        return int(stop.code or 0) if not isinstance(stop.code, str) else EX_SOFTWARE
-    return 0
+        return EX_SOFTWARE if isinstance(stop.code, str) else int(stop.code or 0)
 
 
 # ---- triage -----------------------------------------------------------------------------------------

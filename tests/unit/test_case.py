@@ -10,7 +10,6 @@ from itertools import count, permutations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.cities import qinglan
 
 from routers.case import TABLE, decide
 from routers.city import City
@@ -34,6 +33,7 @@ from routers.inputs import (
     Withdraw,
 )
 from routers.life import ENDED, OPEN, Case, CaseState, Event, Facts, Refusal
+from tests.cities import qinglan
 
 T0 = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
 CITY: City = qinglan()
@@ -77,7 +77,7 @@ class Story:
 
     def registered(self, ruling: Ruling = Ruling.DISPATCH, unit: str | None = WATER, **verdict: object) -> Story:
         text = "您的问题答复如下" if ruling is not Ruling.DISPATCH else None
-        said = Verdict(ruling=ruling, reason="test", unit=unit, text=text, **verdict)  # type: ignore[arg-type]
+        said = Verdict(ruling=ruling, reason="test", unit=unit, text=text, **verdict)
         self.says("pipeline", Register, facts=self.facts, verdict=said, tier="U24H")
         return self
 
@@ -236,7 +236,7 @@ _TEXT = st.sampled_from(["", "已处理", "再看看"])
 _WHO = st.one_of(_UNITS, st.just("citizen"))
 
 
-def _said(kind: type[Input], who: st.SearchStrategy[str], **fields: st.SearchStrategy[object]) -> st.SearchStrategy:  # type: ignore[type-arg]
+def _said(kind: type[Input], who: st.SearchStrategy[str], **fields: st.SearchStrategy[object]) -> st.SearchStrategy:
     return st.builds(kind, id=st.uuids().map(str), at=st.just(T0), actor=who, **fields)
 
 
