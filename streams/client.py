@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
+import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar
@@ -25,6 +27,8 @@ CONNECT_SECONDS = 15.0
 
 DELIVERY_SECONDS = 120.0
 """How long a message is tried again, through a restart of the broker, before it counts as not sent."""
+
+_RETRY = 0.2
 
 _MARGIN = 2.0
 """Seconds more than a delivery may take, for its failure to be told."""
@@ -84,6 +88,28 @@ def _short(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".strip(" :")[:200]
 
 
+def await_listener(access: KafkaAccess) -> None:
+    """Wait until anything listens at one of the addresses.
+
+    kafka-python leaves a thread behind for each client that never met a broker; none is made before this.
+
+    Raises:
+        ClientError: nothing does, within `CONNECT_SECONDS`.
+    """
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while True:
+        for address in access.bootstrap.split(","):
+            host, _, port = address.strip().rpartition(":")
+            with contextlib.suppress(OSError, ValueError), socket.create_connection((host.strip("[]"), int(port)), 2.0):
+                return
+        if time.monotonic() >= deadline:
+            raise ClientError(
+                "unreachable",
+                f"no Kafka broker answers at {access.bootstrap}; see that it runs and that this is its address",
+            )
+        time.sleep(_RETRY)
+
+
 def _no_topic(topic: str, bootstrap: str) -> ClientError:
     return ClientError("no_topic", f"there is no topic {topic} at {bootstrap}; see `yiwang topics list`")
 
@@ -99,6 +125,7 @@ class Sender:
         Raises:
             ClientError: no broker answers, or the topic is not there.
         """
+        await_listener(access)
         self._topic = topic
         self._bootstrap = access.bootstrap
         self._patience = delivery_seconds
@@ -214,6 +241,7 @@ class Reader:
         Raises:
             ClientError: no broker answers, or a topic is not there.
         """
+        await_listener(access)
         self._bootstrap = access.bootstrap
         with plain_errors(access.bootstrap):
             self._consumer = KafkaConsumer(
