@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from routers.city import City
-from routers.receipt import receipt
-
 from routers.follow import queues
 from routers.life import Case, Event
+from routers.receipt import receipt
 from sinks.ledger import Output
 from streams import messages as wire
 from streams import topics
@@ -111,7 +110,11 @@ class Teller:
             )
 
     def dead_letter(self, problem: Problem, sealed: bytes) -> None:
-        """Put a record aside, sealed, with what is known of it; its unit is told where one is known."""
+        """Put a record aside, sealed, with what is known of it; its sender is told where one is known.
+
+        The channel is told here and not when the letter is read: only here it is known which intake
+        record the answer is about.
+        """
         record = self.arrival.record
         place = f"{record.topic}/{record.partition}/{record.offset}"
         letter = wire.DeadLetter(
@@ -121,14 +124,12 @@ class Teller:
             code=problem.code,
             reason=problem.reason[:500],
             demand_id=self.arrival.case_id,
-            channel=self.arrival.channel,
             at=self.now,
         )
         headers = wire.ce_headers(wire.DeadLetter, letter.letter_id, subject=self.arrival.case_id, at=self.now)
         headers.append((wire.LETTER_HEADER, letter.encode()))
         self._add(topics.DEADLETTERS, record.key, sealed, headers, None, 0)
-        if self.arrival.unit is not None:
-            self._result(None, problem.code)
+        self.refused(None, problem.code)
 
     # -- texts --------------------------------------------------------------------------------
 
