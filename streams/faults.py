@@ -1,29 +1,43 @@
 """Fault points: places where a test may kill the process; nobody else sets the variable.
 
-`YIWANG_FAULT=STEP:N` kills the process with SIGKILL the Nth time it passes STEP.
+`YIWANG_FAULTS` names a file. While that file says `WORKER STEP` (`casework-0 write`), the worker of that name
+takes it away when it passes that step and dies by SIGKILL: once, however often it is started again.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
-VARIABLE = "YIWANG_FAULT"
+VARIABLE = "YIWANG_FAULTS"
+FIRED = ".fired"
+"""What the name of an order ends with once it is carried out."""
 
 
-def fault_point(environment: Mapping[str, str]) -> Callable[[str], None]:
-    """Return what is called at each step: nothing, or the death a test has ordered."""
-    order = environment.get(VARIABLE)
-    if not order:
+def fault_point(environment: Mapping[str, str], arguments: Sequence[str] | None = None) -> Callable[[str], None]:
+    """Return what is called at each step: nothing, or the death a test may order.
+
+    Args:
+        environment: of this process.
+        arguments: its command line, which names the worker; by default the real one.
+    """
+    named = environment.get(VARIABLE)
+    if not named:
         return lambda _step: None
-    wanted, _, count = order.partition(":")
-    left = [int(count or 1)]
+    file = Path(named)
+    words = frozenset(sys.argv if arguments is None else arguments)
 
     def _die(step: str) -> None:
-        if step == wanted:
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            worker, wanted = file.read_text().split()
+            if worker not in words or wanted != step:
+                return
+            file.replace(file.with_name(file.name + FIRED))
+        except (OSError, ValueError):  # no order, or one half written
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
 
     return _die
