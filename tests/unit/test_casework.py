@@ -1,0 +1,617 @@
+"""The one transaction, on a real ledger and a broker that is a list: what a batch must survive."""
+
+import itertools
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from routers.demand import Classification, DemandKind, ResolvedPlace, Ruling, Verdict
+from routers.inputs import Input
+from routers.life import Case, CaseState, Decision
+from sinks.database import open_engine, sqlite_url
+from sinks.ledger import Ledger, LedgerUnavailableError, Output, Partition
+from sinks.schema import migrate
+from streams import casework as module
+from streams import keys, topics
+from streams import messages as wire
+from streams.casework import OWN_FAILURES, Casework, HaltError
+from streams.cluster import ClusterError
+from streams.records import Record
+from streams.takeover import Takeover
+from tests.cities import qinglan
+
+LAMPS, ROADS, DESK = "U-LIGHT", "U-ROAD", "H-HOTLINE"
+NINE = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
+STEPS = ("take", "load", "decide", "derive", "write", "publish", "ack")
+
+
+class Killed(BaseException):
+    """What SIGKILL is in one process: nothing below the test sees it coming."""
+
+
+class Broker:
+    """Takes outputs; what is published again under its id is the same effect."""
+
+    def __init__(self) -> None:
+        self.log: list[Output] = []
+        self.away = False
+
+    def publish(self, outputs: Sequence[Output], timeout: float) -> None:
+        assert timeout > 0
+        if outputs and self.away:
+            raise HaltError("no broker")
+        self.log += outputs
+
+    @property
+    def effects(self) -> dict[str, Output]:
+        """Each output once, by its id; one that says two things under one id fails the test."""
+        seen: dict[str, Output] = {}
+        for each in self.log:
+            known = seen.setdefault(each.message_id, each)
+            assert (known.topic, known.key, known.value) == (each.topic, each.key, each.value)
+        return seen
+
+    def on(self, topic: str) -> list[Output]:
+        return [each for each in self.effects.values() if each.topic == topic]
+
+    def outcomes(self, channel: str = "app") -> list[wire.Outcome]:
+        return [wire.decode(wire.OUTCOME, each.value) for each in self.on(topics.outcome(channel))]
+
+    def results(self, unit: str) -> dict[str, str]:
+        """What the unit was told of its replies, by their ids."""
+        headers = [each.headers for each in self.on(topics.work(unit))]
+        named = [(wire.header(each, wire.REPLY_HEADER), wire.header(each, wire.RESULT_HEADER)) for each in headers]
+        return {reply: result for reply, result in named if reply is not None and result is not None}
+
+    def letters(self) -> list[wire.DeadLetter]:
+        found = (wire.header(each.headers, wire.LETTER_HEADER) for each in self.on(topics.DEADLETTERS))
+        return [wire.decode(wire.DEADLETTER, each.encode()) for each in found if each]
+
+
+class Counts:
+    """Counts as the metrics do."""
+
+    def __init__(self) -> None:
+        self.fates: Counter[tuple[str, str, str | None]] = Counter()
+        self.conflicts = 0
+
+    def batch(self, size: int, seconds: float) -> None:
+        pass
+
+    def decided(self, kind: str, disposition: str, code: str | None) -> None:
+        self.fates[kind, disposition, code] += 1
+
+    def conflict(self) -> None:
+        self.conflicts += 1
+
+    def queued(self, seconds: float) -> None:
+        assert seconds >= 0
+
+
+class Office:
+    """The topics that casework reads, a ledger on disk, and workers that come and go."""
+
+    def __init__(self, folder: Path, laid: Path) -> None:
+        shutil.copyfile(laid, folder / "ledger.db")
+        self.url = sqlite_url(folder / "ledger.db")
+        self.keys = folder / "keys"
+        for unit in (LAMPS, ROADS, DESK):
+            keys.issue(self.keys, unit)
+        self.broker = Broker()
+        self.counts = Counts()
+        self._ends: Counter[Partition] = Counter()
+        self._number = itertools.count(1)
+        self._open: list[Ledger] = []
+
+    def worker(self, fault: Callable[[str], None] = lambda _step: None, **changes: Any) -> Casework:
+        """A worker that starts with nothing but the ledger."""
+        ledger = Ledger(open_engine(self.url))
+        self._open.append(ledger)
+        return Casework(
+            ledger,
+            qinglan(),
+            keys.KeyRing(self.keys),
+            self.broker,
+            lambda plain, context: b"sealed " + context + plain[:0],
+            lambda: NINE + timedelta(minutes=1),
+            self.counts,
+            dict.fromkeys(topics.casework_topics(), "topic-1"),
+            fault=fault,
+            **changes,
+        )
+
+    def close(self) -> None:
+        for ledger in self._open:
+            ledger.close()
+
+    # -- what arrives ---------------------------------------------------------------------------
+
+    def case_id(self) -> str:
+        return f"01KJ0000000000000000{next(self._number):06d}"
+
+    def record(
+        self, topic: str, key: str, value: bytes | None, headers: wire.Headers = (), *, partition: int = 0
+    ) -> Record:
+        place = Partition(topic, partition)
+        offset = self._ends[place]
+        self._ends[place] += 1
+        return Record(topic, partition, offset, key.encode(), value, headers, NINE.timestamp())
+
+    def demand(
+        self, case_id: str, *, words: str = "路灯不亮", address: str = "解放路1号", partition: int = 0
+    ) -> Record:
+        """A demand that triage has dispatched to the lamps; its digest changes with its address."""
+        origin = self._origin(partition)
+        message = wire.TriagedDemand(
+            origin=origin,
+            demand_id=case_id,
+            channel="app",
+            created_at=NINE,
+            received_at=NINE,
+            triaged_at=NINE,
+            digest=f"digest of {address}",
+            text=words,
+            address=address,
+            place=ResolvedPlace(street="S01"),
+            classification=Classification(category="0505", kind=DemandKind.HELP, confidence=0.9, model="test"),
+            tier="general",
+            verdict=Verdict(ruling=Ruling.DISPATCH, reason="catalogue", unit=LAMPS, rule="R"),
+            city_version="1",
+        )
+        return self.record(topics.DEMANDS, case_id, message.encode(), partition=partition)
+
+    def withdrawal(self, case_id: str, *, partition: int = 0, follow_up: str = "w1") -> Record:
+        message = wire.TriagedFollowUp(
+            origin=self._origin(partition),
+            follow_up_id=follow_up,
+            demand_id=case_id,
+            channel="app",
+            action="withdraw",
+            created_at=NINE + timedelta(milliseconds=1),
+        )
+        return self.record(topics.DEMANDS, case_id, message.encode(), partition=partition)
+
+    def _origin(self, partition: int) -> wire.Origin:
+        place = Partition("intake.app", partition)
+        self._ends[place] += 1
+        return wire.Origin(topic=place.topic, partition=partition, offset=self._ends[place] - 1)
+
+    def reply(self, message: wire.ReplyBase, *, signer: str | None = None, partition: int = 0, **forged: Any) -> Record:
+        """A reply as its unit's client sends it; `signer` and `forged` (secret, key, about) are the liar's."""
+        key = keys.current(self.keys, signer or message.unit)
+        about = forged.get("about", message.reply_id)
+        signature = wire.sign(forged.get("secret", key.secret), message.reply_id, message.encode())
+        headers = [
+            *wire.ce_headers(type(message), about, subject=message.case_id),
+            (wire.KEY_HEADER, forged.get("key", key.key_id).encode()),
+            (wire.SIGNATURE_HEADER, signature.encode()),
+        ]
+        return self.record(topics.REPLIES, message.case_id, message.encode(), headers, partition=partition)
+
+    def accept(self, case_id: str, *, unit: str = LAMPS, partition: int = 0, **forged: Any) -> Record:
+        message = wire.Accept(reply_id=f"accept-{case_id}", unit=unit, case_id=case_id, at=NINE)
+        return self.reply(message, partition=partition, **forged)
+
+    # -- what there is --------------------------------------------------------------------------
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        with self._open[-1].engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(statement))]
+
+    def fates(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for case_id, seq, kind in self.rows("SELECT case_id, seq, kind FROM event ORDER BY case_id, seq"):
+            events = found.setdefault(case_id, [])
+            events.append(kind.removeprefix("case."))
+            assert len(events) == seq
+        return found
+
+    def dispositions(self) -> list[str]:
+        return [row[0] for row in self.rows('SELECT disposition FROM input ORDER BY topic, "partition", "offset"')]
+
+    def progress(self) -> dict[tuple[str, int], int]:
+        return {(row[0], row[1]): row[2] for row in self.rows('SELECT topic, "partition", next_offset FROM progress')}
+
+
+@pytest.fixture(scope="module")
+def laid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("laid") / "ledger.db"
+    migrate(sqlite_url(path))
+    return path
+
+
+@pytest.fixture
+def office(tmp_path: Path, laid: Path) -> Iterator[Office]:
+    office = Office(tmp_path, laid)
+    yield office
+    office.close()
+
+
+# ---- killed at any step -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_worker_that_dies_at_a_step_leaves_its_work_to_the_next(office: Office, step: str) -> None:
+    case_ids = [office.case_id() for _ in range(3)]
+    records = [office.demand(each) for each in case_ids] + [office.accept(case_ids[0])]
+
+    def die(reached: str) -> None:
+        if reached == step:
+            raise Killed
+
+    with pytest.raises(Killed):
+        office.worker(die).transact(records)
+
+    successor = office.worker()
+    takeover(office, successor).take([Partition(topics.DEMANDS, 0), Partition(topics.REPLIES, 0)])
+    assert successor.transact(records) == {Partition(topics.DEMANDS, 0): 3, Partition(topics.REPLIES, 0): 1}
+
+    opened = ["registered", "dispatched"]
+    assert office.fates() == {case_ids[0]: [*opened, "accepted"], case_ids[1]: opened, case_ids[2]: opened}
+    assert [each.code for each in office.broker.outcomes()] == ["accepted"] * 3 + ["state"]
+    assert len(office.broker.on(topics.work(LAMPS))) == 4
+    assert office.dispositions() == ["opened"] * 3 + ["applied"]
+
+
+class Logs:
+    """What the cluster says of the logs."""
+
+    def __init__(self, ends: Mapping[Partition, int], starts: Mapping[Partition, int] | None = None) -> None:
+        self._ends, self._starts = ends, starts or {}
+
+    def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        return {each: self._ends[each] for each in partitions}
+
+    def starts(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        return {each: self._starts.get(each, 0) for each in partitions}
+
+
+def takeover(office: Office, worker: Casework, logs: Logs | None = None) -> Takeover:
+    cluster: Any = logs or Logs(office._ends)
+    return Takeover(worker, worker.ledger, cluster)
+
+
+# ---- taking a partition -----------------------------------------------------------------------------
+
+
+def test_reading_starts_where_the_ledger_says_and_what_was_left_is_published(office: Office) -> None:
+    office.broker.away = True
+    records = [office.demand(office.case_id()) for _ in range(4)]
+    with pytest.raises(HaltError, match="no broker"):
+        office.worker().transact(records)
+    assert not office.broker.log
+
+    office.broker.away = False
+    successor = office.worker()
+    assert takeover(office, successor).take([records[0].source, Partition(topics.REPLIES, 0)]) == {records[0].source: 4}
+    assert [each.code for each in office.broker.outcomes()] == ["accepted"] * 4
+    assert successor.ledger.outbox() == []
+
+
+def test_a_log_that_was_cut_stops_the_start_with_a_sentence(office: Office) -> None:
+    record = office.demand(office.case_id())
+    office.worker().transact([record])
+    with pytest.raises(ClusterError, match=r"ends at 0, before 1 .* the log was cut; restore the broker's data"):
+        takeover(office, office.worker(), Logs({record.source: 0})).take([record.source])
+
+
+def test_a_topic_made_anew_stops_the_start_with_a_sentence(office: Office) -> None:
+    record = office.demand(office.case_id())
+    office.worker().transact([record])
+    successor = office.worker()
+    successor.topic_ids = {topics.DEMANDS: "topic-2"}
+    with pytest.raises(ClusterError, match="demands was made anew since the ledger read it"):
+        takeover(office, successor).take([record.source])
+
+
+def test_what_expired_unread_is_stepped_over_but_nothing_else_is(office: Office) -> None:
+    worker = office.worker()
+    first, lost, late, later = (office.demand(office.case_id()) for _ in range(4))
+    worker.transact([first])
+    with pytest.raises(HaltError, match="offset 1 was expected, 2 came"):
+        worker.transact([late])
+    assert takeover(office, worker, Logs({first.source: 4}, {first.source: 2})).take([first.source]) == {
+        first.source: 2
+    }
+    assert worker.transact([late, later]) == {first.source: 4}
+    assert lost.key is not None
+    assert lost.key.decode() not in office.fates()
+
+
+# ---- two workers on one ledger ----------------------------------------------------------------------
+
+
+def test_a_worker_that_wakes_after_another_took_its_partition_changes_nothing(office: Office) -> None:
+    case_ids = [office.case_id() for _ in range(4)]
+    records = [office.demand(each) for each in case_ids]
+    other = office.worker()
+    slept = []
+
+    def sleep(step: str) -> None:
+        if step == "derive" and not slept:
+            slept.append(step)
+            other.transact(records)
+
+    assert office.worker(sleep).transact(records[:2]) == {records[0].source: 4}
+    assert office.counts.conflicts == 1
+    assert office.fates() == {each: ["registered", "dispatched"] for each in case_ids}
+    assert [each.about for each in office.broker.outcomes()] == case_ids
+    assert len(office.broker.log) == len(office.broker.effects)
+
+
+def test_a_case_that_changes_under_a_batch_is_decided_anew(office: Office) -> None:
+    case_id = office.case_id()
+    other = office.worker()
+    other.transact([office.demand(case_id)])
+    note = wire.Note(reply_id="n1", unit=LAMPS, case_id=case_id, at=NINE, text="已派人")
+    elsewhere = office.reply(note, partition=1)
+    met = []
+
+    def meet(step: str) -> None:
+        if step == "derive" and not met:
+            met.append(step)
+            other.transact([elsewhere])
+
+    office.worker(meet).transact([office.accept(case_id)])
+    assert office.counts.conflicts == 1
+    assert office.fates() == {case_id: ["registered", "dispatched", "progress_noted", "accepted"]}
+    assert office.broker.results(LAMPS) == {"n1": "applied", f"accept-{case_id}": "applied"}
+
+
+def test_a_ledger_that_keeps_changing_ends_the_worker_before_its_session(office: Office) -> None:
+    case_id = office.case_id()
+    other = office.worker()
+    other.transact([office.demand(case_id)])
+    numbers = itertools.count()
+
+    def meet(step: str) -> None:
+        if step == "derive":
+            note = wire.Note(reply_id=f"n{next(numbers)}", unit=LAMPS, case_id=case_id, at=NINE, text="话")
+            other.transact([office.reply(note, partition=1)])
+
+    with pytest.raises(HaltError, match="the ledger kept changing under this batch"):
+        office.worker(meet, budget=0.2).transact([office.accept(case_id)])
+    assert "accepted" not in office.fates()[case_id]
+
+
+def test_a_ledger_that_is_away_for_a_moment_is_waited_for(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = office.worker()
+    away = iter((True, True))
+    real = Ledger.load
+
+    def load(ledger: Ledger, *arguments: Any) -> Any:
+        if next(away, False):
+            raise LedgerUnavailableError("no answer")
+        return real(ledger, *arguments)
+
+    monkeypatch.setattr(Ledger, "load", load)
+    monkeypatch.setattr(module, "_PAUSE", 0.001)
+    record = office.demand(office.case_id())
+    assert worker.transact([record]) == {record.source: 1}
+
+
+def test_a_ledger_that_stays_away_ends_the_worker(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_arguments: Any) -> Any:
+        raise LedgerUnavailableError("no answer")
+
+    monkeypatch.setattr(Ledger, "load", load)
+    monkeypatch.setattr(module, "_PAUSE", 0.001)
+    with pytest.raises(HaltError, match="the ledger is not available: no answer"):
+        office.worker(budget=0.05).transact([office.demand(office.case_id())])
+
+
+# ---- poison -----------------------------------------------------------------------------------------
+
+
+def poison(monkeypatch: pytest.MonkeyPatch, *poisoned: str) -> None:
+    """Let the decision about these cases fail, as a bug of ours would."""
+    real = module.decide
+
+    def decide(case: Case | None, given: Input, now: datetime, city: Any) -> Decision:
+        if case is not None and case.case_id in poisoned:
+            raise ZeroDivisionError
+        return real(case, given, now, city)
+
+    monkeypatch.setattr(module, "decide", decide)
+
+
+@pytest.mark.parametrize("place", [0, 4, 8])
+def test_the_one_poisoned_case_of_a_batch_is_put_aside_and_the_others_go_on(
+    office: Office, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    case_ids = [office.case_id() for _ in range(9)]
+    poison(monkeypatch, case_ids[place])
+    records = [office.demand(each) for each in case_ids]
+
+    assert office.worker().transact(records) == {records[0].source: 9}
+
+    healthy = [each for each in case_ids if each != case_ids[place]]
+    assert office.fates() == {each: ["registered", "dispatched"] for each in healthy}
+    assert office.dispositions() == ["dead_lettered" if each == place else "opened" for each in range(9)]
+    (letter,) = office.broker.letters()
+    assert (letter.code, letter.stage, letter.demand_id) == ("undecidable", "casework", case_ids[place])
+    assert letter.reason == "ZeroDivisionError while deciding"
+    (sealed,) = office.broker.on(topics.DEADLETTERS)
+    assert sealed.value == f"sealed demands/0/{place}".encode()
+    told = {each.about: each.code for each in office.broker.outcomes()}
+    assert told == {each: "undecidable" if each == case_ids[place] else "accepted" for each in case_ids}
+    assert office.counts.fates["demand", "dead_lettered", "undecidable"] == 1
+
+
+def test_a_channel_hears_once_that_its_demand_became_a_dead_letter(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The letter comes back to casework, which accounts for it and says no more."""
+    case_id = office.case_id()
+    poison(monkeypatch, case_id)
+    worker = office.worker()
+    worker.transact([office.demand(case_id)])
+    (sealed,) = office.broker.on(topics.DEADLETTERS)
+    worker.transact([office.record(topics.DEADLETTERS, case_id, sealed.value, sealed.headers)])
+    (outcome,) = office.broker.outcomes()
+    assert outcome.refused
+    assert outcome.origin == wire.Origin(topic="intake.app", partition=0, offset=0)
+    counted = office.rows("SELECT origin_topic, disposition FROM input WHERE origin_topic LIKE 'intake.%'")
+    assert counted == [("intake.app", "dead_lettered")]
+
+
+def test_a_unit_hears_that_its_reply_became_a_dead_letter(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    case_id = office.case_id()
+    worker = office.worker()
+    worker.transact([office.demand(case_id)])
+    poison(monkeypatch, case_id)
+    worker.transact([office.accept(case_id)])
+    assert office.broker.results(LAMPS) == {f"accept-{case_id}": "undecidable"}
+
+
+def test_a_run_of_our_own_failures_stops_the_worker_before_a_topic_is_drained(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decide(*_arguments: Any) -> Decision:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(module, "decide", decide)
+    records = [office.demand(office.case_id()) for _ in range(OWN_FAILURES + 5)]
+    with pytest.raises(HaltError, match="cannot be decided: ZeroDivisionError"):
+        office.worker().transact(records)
+    assert len(office.broker.letters()) < OWN_FAILURES
+
+
+def test_many_bad_records_of_others_stop_nobody(office: Office) -> None:
+    records = [office.record(topics.REPLIES, "x", b"{", partition=0) for _ in range(3 * OWN_FAILURES)]
+    case_id = office.case_id()
+    office.worker().transact([*records, office.demand(case_id)])
+    assert {each.code for each in office.broker.letters()} == {"unsigned"}
+    assert case_id in office.fates()
+
+
+def test_an_output_too_large_for_its_topic_is_one_inputs_fault(office: Office) -> None:
+    """Five notes of characters that JSON writes sixfold: the fifth makes a work item that no topic takes."""
+    case_id = office.case_id()
+    worker = office.worker()
+    words = "\x01" * 20_000
+    worker.transact([office.demand(case_id, words=words)])
+    notes = [
+        office.reply(wire.Note(reply_id=f"n{number}", unit=LAMPS, case_id=case_id, at=NINE, text=words))
+        for number in range(5)
+    ]
+    worker.transact([*notes, office.accept(case_id)])
+    results = office.broker.results(LAMPS)
+    assert results.pop("n4") == "undecidable"
+    assert set(results.values()) == {"applied"}
+    assert office.fates()[case_id] == ["registered", "dispatched", *["progress_noted"] * 4, "accepted"]
+
+
+def test_a_newer_message_of_our_own_stops_the_worker(office: Office) -> None:
+    record = office.demand(office.case_id())
+    assert record.value is not None
+    newer = Record(
+        record.topic, 0, 0, record.key, record.value.replace(b'"schema":1', b'"schema":2', 1), (), record.timestamp
+    )
+    with pytest.raises(HaltError, match="upgrade this worker"):
+        office.worker().transact([newer])
+
+
+# ---- forged replies ---------------------------------------------------------------------------------
+
+FORGERIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "signed with a secret of one's own": ("bad_signature", {"secret": b"x" * 32}),
+    "signed by another unit in this one's name": ("bad_signature", {"signer": ROADS}),
+    "under a key that nobody holds": ("unknown_key", {"key": "U-LIGHT.9"}),
+    "under a key of no unit": ("unknown_key", {"key": "../../etc/passwd.1"}),
+    "sent again under another id": ("bad_signature", {"about": "another-id"}),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_forged_reply_is_a_dead_letter_and_never_a_decision(office: Office, forgery: str) -> None:
+    code, lie = FORGERIES[forgery]
+    case_id = office.case_id()
+    worker = office.worker()
+    worker.transact([office.demand(case_id), office.accept(case_id, **lie)])
+    assert office.fates() == {case_id: ["registered", "dispatched"]}
+    assert [each.code for each in office.broker.letters()] == [code]
+    assert office.counts.fates["broken", "dead_lettered", code] == 1
+    worker.transact([office.accept(case_id)])
+    assert office.fates() == {case_id: ["registered", "dispatched", "accepted"]}
+
+
+def test_a_reply_copied_from_the_topic_has_its_effect_once(office: Office) -> None:
+    case_id = office.case_id()
+    note = wire.Note(reply_id="n1", unit=LAMPS, case_id=case_id, at=NINE, text="已派人")
+    office.worker().transact([office.demand(case_id), office.reply(note), office.reply(note)])
+    assert office.fates() == {case_id: ["registered", "dispatched", "progress_noted"]}
+    assert office.dispositions() == ["opened", "applied", "duplicate"]
+
+
+def test_a_unit_cannot_reply_about_what_is_not_its_own(office: Office) -> None:
+    case_id = office.case_id()
+    office.worker().transact([office.demand(case_id), office.accept(case_id, unit=ROADS)])
+    assert office.broker.results(ROADS) == {f"accept-{case_id}": "not_your_case"}
+    assert office.fates() == {case_id: ["registered", "dispatched"]}
+
+
+# ---- repeats and order ------------------------------------------------------------------------------
+
+
+def test_a_resubmission_with_a_changed_address_is_a_duplicate_of_the_one_case(office: Office) -> None:
+    case_id = office.case_id()
+    worker = office.worker()
+    worker.transact([office.demand(case_id, address="解放路1号")])
+    worker.transact([office.demand(case_id, address="解放路2号"), office.demand(case_id, address="解放路1号")])
+    assert office.fates() == {case_id: ["registered", "dispatched"]}
+    assert office.dispositions() == ["opened", "duplicate", "duplicate"]
+    accepted, changed, repeated = office.broker.outcomes()
+    assert (accepted.code, changed.code, repeated.code) == ("accepted", "duplicate", "duplicate")
+    assert accepted.receipt == changed.receipt == repeated.receipt
+    assert changed.text != repeated.text
+    assert len(office.broker.on(topics.work(LAMPS))) == 1
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "a batch later"])
+def test_a_withdrawal_a_millisecond_after_its_demand_withdraws_it(office: Office, *, together: bool) -> None:
+    case_id = office.case_id()
+    records = [office.demand(case_id), office.withdrawal(case_id)]
+    worker = office.worker()
+    for part in [records] if together else [[each] for each in records]:
+        worker.transact(part)
+    assert office.fates() == {case_id: ["registered", "dispatched", "withdrawn"]}
+    assert state(office, case_id) is CaseState.WITHDRAWN
+    assert office.broker.on(topics.work(LAMPS))[-1].value is None
+    assert [each.code for each in office.broker.outcomes()] == ["accepted", "state", "follow_up"]
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "a batch earlier"])
+def test_a_withdrawal_that_overtakes_its_demand_through_another_partition_withdraws_it(
+    office: Office, *, together: bool
+) -> None:
+    case_id = office.case_id()
+    records = [office.withdrawal(case_id, partition=1), office.demand(case_id, partition=0)]
+    worker = office.worker()
+    for part in [records] if together else [[each] for each in records]:
+        worker.transact(part)
+    assert office.fates() == {case_id: ["follow_up_held", "registered", "dispatched", "withdrawn"]}
+    assert state(office, case_id) is CaseState.WITHDRAWN
+    assert sorted(office.dispositions()) == ["follow_up", "opened"]
+
+
+def state(office: Office, case_id: str) -> CaseState:
+    return CaseState(office.rows(f"SELECT state FROM \"case\" WHERE case_id = '{case_id}'")[0][0])
+
+
+def test_a_redelivery_is_dropped_even_when_only_a_part_of_it_is_new(office: Office) -> None:
+    records = [office.demand(office.case_id()) for _ in range(5)]
+    worker = office.worker()
+    worker.transact(records[:3])
+    published = len(office.broker.log)
+    assert worker.transact(records[:3]) == {records[0].source: 3}
+    assert len(office.broker.log) == published
+    worker.transact(records[1:])
+    assert office.dispositions() == ["opened"] * 5
+    assert office.progress() == {(topics.DEMANDS, 0): 5}
