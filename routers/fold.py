@@ -19,7 +19,7 @@ def fold(case: Case, event: Event, *, facts: Facts | None = None) -> Case:
         facts: the demand, with `case.registered`.
     """
     folded = _FOLDS[event.kind](case, event, event.data)
-    return replace(folded, seq=case.seq + 1, updated_at=event.at, facts=facts or case.facts)
+    return folded.but(seq=case.seq + 1, updated_at=event.at, facts=facts or case.facts)
 
 
 def replay(case_id: str, events: Iterable[Event], facts: Facts | None) -> Case:
@@ -48,12 +48,11 @@ def _hand_over(case: Case, unit: str | None, at: datetime) -> dict[str, Any]:
 
 
 def _end(case: Case, event: Event, state: CaseState, **changes: Any) -> Case:
-    return replace(case, state=state, ended_at=event.at, filed=None, **_hand_over(case, None, event.at), **changes)
+    return case.but(state=state, ended_at=event.at, filed=None, **_hand_over(case, None, event.at), **changes)
 
 
 def _on_registered(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
-    return replace(
-        case,
+    return case.but(
         registered_at=event.at,
         category=data.get("category"),
         tier=data["tier"],
@@ -64,7 +63,7 @@ def _on_registered(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
 
 
 def _on_review_requested(case: Case, _event: Event, data: Mapping[str, Any]) -> Case:
-    return replace(case, state=CaseState.IN_REVIEW, why=data["reason"])
+    return case.but(state=CaseState.IN_REVIEW, why=data["reason"])
 
 
 def _on_answered(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
@@ -76,8 +75,7 @@ def _on_declined(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
 
 
 def _on_dispatched(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
-    return replace(
-        case,
+    return case.but(
         state=CaseState.DISPATCHED,
         lead=data["unit"],
         co=tuple(data["co"]),
@@ -101,11 +99,11 @@ def _on_dispatched(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
 
 def _on_accepted(case: Case, _event: Event, _data: Mapping[str, Any]) -> Case:
     rest = tuple(clock for clock in case.escalated if clock != "accept")
-    return replace(case, state=CaseState.IN_PROGRESS, accepted=True, escalated=rest)
+    return case.but(state=CaseState.IN_PROGRESS, accepted=True, escalated=rest)
 
 
 def _on_contacted(case: Case, _event: Event, _data: Mapping[str, Any]) -> Case:
-    return replace(case, contacted=True)
+    return case.but(contacted=True)
 
 
 def _noted(case: Case, data: Mapping[str, Any]) -> tuple[str, ...]:
@@ -114,17 +112,16 @@ def _noted(case: Case, data: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _on_noted(case: Case, _event: Event, data: Mapping[str, Any]) -> Case:
-    return replace(case, notes=_noted(case, data))
+    return case.but(notes=_noted(case, data))
 
 
 def _on_answer_filed(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
-    return replace(case, filed=Filed(data["text"], data["result"], event.actor))
+    return case.but(filed=Filed(data["text"], data["result"], event.actor))
 
 
 def _on_done(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
     desk = case.custody[0].unit
-    return replace(
-        case,
+    return case.but(
         state=CaseState.CALL_BACK,
         answer=data["text"],
         result=data["result"],
@@ -136,8 +133,7 @@ def _on_done(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
 
 
 def _on_return_requested(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
-    return replace(
-        case,
+    return case.but(
         state=CaseState.RETURN_PENDING,
         returns=case.returns + 1,
         return_reason=data["reason"],
@@ -150,16 +146,16 @@ def _on_return_requested(case: Case, event: Event, data: Mapping[str, Any]) -> C
 def _on_return_ruled(case: Case, _event: Event, data: Mapping[str, Any]) -> Case:
     if not data["upheld"]:
         return case
-    return replace(case, ruled_wrong=(*case.ruled_wrong, data["unit"]))
+    return case.but(ruled_wrong=(*case.ruled_wrong, data["unit"]))
 
 
 def _on_called_back(case: Case, _event: Event, data: Mapping[str, Any]) -> Case:
-    return replace(case, tries=case.tries + (0 if data["reached"] else 1), notes=_noted(case, data))
+    return case.but(tries=case.tries + (0 if data["reached"] else 1), notes=_noted(case, data))
 
 
 def _on_redo_ordered(case: Case, event: Event, _data: Mapping[str, Any]) -> Case:
-    return replace(
-        case, state=CaseState.IN_PROGRESS, redo=case.redo + 1, answer=None, **_hand_over(case, case.lead, event.at)
+    return case.but(
+        state=CaseState.IN_PROGRESS, redo=case.redo + 1, answer=None, **_hand_over(case, case.lead, event.at)
     )
 
 
@@ -168,7 +164,7 @@ def _on_closed(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
 
 
 def _on_urged(case: Case, _event: Event, data: Mapping[str, Any]) -> Case:
-    return replace(case, urged=case.urged + 1, notes=_noted(case, data))
+    return case.but(urged=case.urged + 1, notes=_noted(case, data))
 
 
 def _on_withdrawn(case: Case, event: Event, _data: Mapping[str, Any]) -> Case:
@@ -176,7 +172,7 @@ def _on_withdrawn(case: Case, event: Event, _data: Mapping[str, Any]) -> Case:
 
 
 def _on_escalated(case: Case, _event: Event, data: Mapping[str, Any]) -> Case:
-    return replace(case, escalated=(*case.escalated, data["clock"]))
+    return case.but(escalated=(*case.escalated, data["clock"]))
 
 
 def _on_held(case: Case, _event: Event, data: Mapping[str, Any]) -> Case:
@@ -189,11 +185,11 @@ def _on_held(case: Case, _event: Event, data: Mapping[str, Any]) -> Case:
         data.get("solved"),
         data.get("satisfied"),
     )
-    return replace(case, held=(*case.held, held))
+    return case.but(held=(*case.held, held))
 
 
 def _on_lapsed(case: Case, _event: Event, _data: Mapping[str, Any]) -> Case:
-    return replace(case, held=())
+    return case.but(held=())
 
 
 _FOLDS: Mapping[str, Callable[[Case, Event, Mapping[str, Any]], Case]] = {

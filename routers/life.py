@@ -105,7 +105,7 @@ class Filed:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """A case as its events left it."""
 
@@ -156,6 +156,16 @@ class Case:
     def open(self) -> bool:
         """Tell whether somebody must still act."""
         return self.state in OPEN
+
+    def but(self, **changes: Any) -> Case:
+        """Return a copy with these fields changed.
+
+        Folding is the hot path: `dataclasses.replace` passes all forty fields through `__init__`
+        at twenty times the cost.
+        """
+        copy = object.__new__(Case)
+        copy.__dict__.update(self.__dict__, **changes)
+        return copy
 
 
 @dataclass(frozen=True, slots=True)

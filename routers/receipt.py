@@ -1,19 +1,16 @@
 """The receipt number (受理编号) people see: short, derived from the demand's id, with a check character.
 
 60 bits of SHA-256 over the id as 12 characters of Crockford's base 32, and a thirteenth that
-detects every single wrong character and every swap of neighbours: a Damm-like weighted sum
-over the prime field of 37 elements (the scheme of ISO/IEC 7064 MOD 37-2).
+detects every single wrong character and every swap of neighbours: ISO/IEC 7064 MOD 37-2.
 """
 
 from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
+from itertools import count
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_CHECKS = _ALPHABET + "*~$=U"
-"""Crockford's 37 check symbols: the alphabet and five more."""
-
 _MODULUS = 37
 _BASE = 2
 _LENGTH = 12
@@ -23,9 +20,14 @@ _LOOKALIKES = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None}
 @lru_cache(maxsize=65_536)
 def receipt(demand_id: str) -> str:
     """Return the receipt number of a demand: `XXXX-XXXX-XXXXX`."""
-    bits = int.from_bytes(hashlib.sha256(demand_id.encode()).digest()[:8], "big") >> 4
-    body = "".join(_ALPHABET[bits >> shift & 31] for shift in range(55, -1, -5))
-    return _printed(body + _check(body))
+    for attempt in count():
+        digest = hashlib.sha256(f"{demand_id}/{attempt}".encode()).digest()
+        bits = int.from_bytes(digest[:8], "big") >> 4
+        body = "".join(_ALPHABET[bits >> shift & 31] for shift in range(55, -1, -5))
+        check = _check(body)
+        if check < len(_ALPHABET):  # 5 of the 37 have no letter a person could read out
+            return _printed(body + _ALPHABET[check])
+    raise AssertionError("unreachable")
 
 
 def parse_receipt(text: str) -> str:
@@ -38,19 +40,19 @@ def parse_receipt(text: str) -> str:
     """
     typed = text.strip().upper().translate(_LOOKALIKES)
     body, check = typed[:_LENGTH], typed[_LENGTH:]
-    if len(check) != 1 or any(each not in _ALPHABET for each in body) or check not in _CHECKS:
+    if len(check) != 1 or any(each not in _ALPHABET for each in body) or check not in _ALPHABET:
         raise ValueError(f"{text!r} is not a receipt number: it has 13 letters and digits, as in XXXX-XXXX-XXXXX")
-    if check != _check(body):
+    if _ALPHABET.index(check) != _check(body):
         raise ValueError(f"{text!r} is not a receipt number: one of its characters is wrong")
     return _printed(typed)
 
 
-def _check(body: str) -> str:
-    """Return the check character: the sum of values weighted by powers of 2, made 1 modulo 37."""
+def _check(body: str) -> int:
+    """Return the check value: the sum of values weighted by powers of 2, made 1 modulo 37."""
     total = 0
     for each in body:
         total = (total + _ALPHABET.index(each)) * _BASE % _MODULUS
-    return _CHECKS[(1 - total) % _MODULUS]
+    return (1 - total) % _MODULUS
 
 
 def _printed(thirteen: str) -> str:

@@ -126,7 +126,6 @@ class Triage:
                     ruling=Ruling.DISPATCH,
                     reason="catalogue",
                     unit=resolved.unit,
-                    co=resolved.co,
                     rule=resolved.rule,
                 ),
                 known,

@@ -13,10 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.clock import now
+from streams.clock import monotonic, now
 from streams.messages import rfc3339
 
 KEY_BYTES = 32
+FRESH_SECONDS = 0.2
+"""How long the verifier trusts what it has read of a unit's file: a revoked key dies within this."""
+
 _PRIVATE = 0o600
 _FOLDER = 0o700
 
@@ -90,28 +93,37 @@ def keys_of(folder: Path, unit: str) -> list[UnitKey]:
     return [UnitKey(unit, each["key_id"], bytes.fromhex(each["secret"]), each["issued_at"]) for each in stored]
 
 
+_Keys = tuple[int, Mapping[str, UnitKey]]
+"""When a file was last written (ns), and the keys in it by id."""
+
+
 class KeyRing:
     """All units' keys, for the verifier; a key issued while it runs is found without a restart."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._seen: dict[str, tuple[int, Mapping[str, UnitKey]]] = {}
+        self._seen: dict[str, tuple[float, _Keys]] = {}
 
     def get(self, key_id: str) -> UnitKey | None:
         """Return the key of this id, None when unknown or revoked."""
         unit, dot, _number = key_id.rpartition(".")
         if not dot or not unit.replace("-", "").isalnum():
             return None
-        file = _file(self._folder, unit)
-        try:
-            stamp = file.stat().st_mtime_ns
-        except OSError:
-            return None
         seen = self._seen.get(unit)
-        if seen is None or seen[0] != stamp:
-            seen = (stamp, {key.key_id: key for key in keys_of(self._folder, unit)})
+        if seen is None or monotonic() - seen[0] > FRESH_SECONDS:
+            seen = (monotonic(), self._look(unit, seen))
             self._seen[unit] = seen
-        return seen[1].get(key_id)
+        return seen[1][1].get(key_id)
+
+    def _look(self, unit: str, seen: tuple[float, _Keys] | None) -> _Keys:
+        """Read a unit's file again if it has changed."""
+        try:
+            stamp = _file(self._folder, unit).stat().st_mtime_ns
+        except OSError:
+            return 0, {}
+        if seen is not None and seen[1][0] == stamp:
+            return seen[1]
+        return stamp, {key.key_id: key for key in keys_of(self._folder, unit)}
 
 
 def _file(folder: Path, unit: str) -> Path:

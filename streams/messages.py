@@ -11,6 +11,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -416,6 +417,16 @@ CE_NOUNS: Mapping[type[Message], str] = {
 """Message to CloudEvents noun; the list of every message there is."""
 
 
+_FIXED_HEADERS = {
+    message: (
+        ("content-type", b"application/json"),
+        ("ce_specversion", b"1.0"),
+        ("ce_type", message.ce_type().encode()),
+    )
+    for message in CE_NOUNS
+}
+
+
 def ce_headers(
     message_type: type[Message],
     event_id: str,
@@ -435,13 +446,7 @@ def ce_headers(
         source: who says it: a channel, a unit or the pipeline.
         extensions: further attributes; names lower-case letters and digits only.
     """
-    pairs = [
-        ("content-type", b"application/json"),
-        ("ce_specversion", b"1.0"),
-        ("ce_id", event_id.encode()),
-        ("ce_source", source.encode()),
-        ("ce_type", message_type.ce_type().encode()),
-    ]
+    pairs = [*_FIXED_HEADERS[message_type], ("ce_id", event_id.encode()), ("ce_source", source.encode())]
     if subject is not None:
         pairs.append(("ce_subject", subject.encode()))
     if at is not None:
@@ -450,6 +455,7 @@ def ce_headers(
     return pairs
 
 
+@lru_cache(maxsize=256)
 def rfc3339(at: datetime) -> str:
     """Return a moment as RFC 3339 in UTC with microseconds and `Z`."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -157,7 +157,12 @@ class Teller:
         """Bring the queues from where the case stood to where it stands."""
         stood, stands = queues(before, self.city), queues(after, self.city)
         sender = self.arrival.unit
+        moved = before is None or before.state is not after.state
         for unit in [*(unit for unit in stood if unit not in stands), *stands]:
+            _role, task = stands.get(unit) or stood[unit]
+            stays = unit != sender and stood.get(unit) == stands.get(unit)
+            if stays and (task == "assist" or (task == "supervise" and not moved)):
+                continue  # they follow the case, not every word
             answers = self._answering(result) if unit == sender else []
             self._record_on_queue(unit, after, answers)
         if sender is not None and sender not in stood and sender not in stands:
@@ -214,8 +219,9 @@ class Teller:
         place = self.arrival.origin
         if origin is None and about is not None and place is not None:
             origin = wire.Origin(topic=place[0], partition=place[1], offset=place[2])
-        message = wire.Outcome(
-            outcome_id=self._next_id(),
+        outcome_id = self._next_id()
+        message = wire.Outcome.model_construct(
+            outcome_id=outcome_id,
             demand_id=demand_id,
             about=about,
             origin=origin,
