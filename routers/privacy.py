@@ -2,7 +2,8 @@
 
 Found are mobile numbers, landlines, resident identity numbers (GB 11643), bank cards (ISO/IEC 7812),
 e-mail addresses, number plates, and passports and accounts (QQ, 微信) named as such; also with blanks
-or dashes between the digits, in full width, in circles (①③⑧) and in Chinese digits (一三八...). Public numbers (110, 12345, 95598, 400-...) are nobody's and stay.
+or dashes between the digits, in full width, in circles (①③⑧) and in Chinese digits (一三八...).
+Public numbers (110, 12345, 95598, 400-...) are nobody's and stay.
 The same number gets the same placeholder wherever it stands, so that a reader can still follow.
 Where it is unclear whether something is a number of a person, it is hidden: the original is in the vault.
 """
@@ -10,7 +11,6 @@ Where it is unclear whether something is a number of a person, it is hidden: the
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ _AS_DIGITS = str.maketrans(
 )
 _ODD_DIGITS = {
     code: str(value)
-    for code in range(0x80, sys.maxunicode + 1)
+    for code in range(0x80, 0x1FC00)
     if (value := unicodedata.digit(chr(code), None)) is not None and not 0xFF10 <= code <= 0xFF19
 }
 """Circled, raised, Arabic and all other digits of Unicode; as code points, for `str.translate`."""
@@ -35,12 +35,8 @@ _ODD = re.compile("[" + "".join(map(chr, _ODD_DIGITS)) + "]")
 _ODD_RUN = re.compile(rf"(?:{_ODD.pattern}|{_D})(?:{_GAP}(?:{_ODD.pattern}|{_D})){{6,}}")
 """As long as a number: shorter ones, such as the ① ② of a list, stay as they are."""
 
-_RUN = re.compile(rf"{_D}(?:{_GAP}{_D}){{6}}")
-_WIDE_ODD = re.compile("[" + "".join(map(chr, _ODD_DIGITS)) + "]")
-_ODD_RUN = re.compile(rf"(?:{_ODD.pattern}|{_D})(?:{_GAP}(?:{_ODD.pattern}|{_D})){{6,}}")
-"""As long as a number: shorter ones, such as the ① ② of a list, stay as they are."""
-
-_RUN = re.compile(rf"{_ANY}(?:{_GAP}{_ANY}){{10}}")
+_RUN = re.compile(rf"{_D}(?:[，,、]?{_GAP}{_D}){{6}}")
+_WIDE_RUN = re.compile(rf"{_ANY}(?:[，,、]?{_GAP}{_ANY}){{10}}")
 """Texts without such runs hold no numbers: a cheap look before the exact ones."""
 
 _EMAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]+[@＠](?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}")
