@@ -63,17 +63,18 @@ def run_lifecycles(settings: Settings, count: int, seed: int, progress: Progress
         BenchError: the product or a client does not run.
     """
     done = Lifecycles(count)
+    play = _Play(settings, seed, progress)
     with product(settings) as running:
-        with _clients(settings, running, seed) as (channels, departments):
-            play = _Play(done, running, channels, departments, progress)
+        with play.clients(running, patient=True):
             play.phase(min(WARM_UP, count), None)
             started = play.cpu()
-            seconds = play.phase(count, None)[1]
-            done.seconds = seconds
+            done.seconds = play.phase(count, None)[1]
             done.cpu_ms = {part: round((spent - started[part]) / count * 1000, 3) for part, spent in play.cpu().items()}
-            for rate in STEADY_RATES if steady_s else ():
-                waits = play.phase(rate * steady_s, rate)[0]
-                done.latency_ms[rate] = {"p50": _percentile(waits, 50), "p99": _percentile(waits, 99)}
+        if steady_s:
+            with play.clients(running, patient=False):
+                for rate in STEADY_RATES:
+                    waits = play.phase(rate * steady_s, rate)[0]
+                    done.latency_ms[rate] = {"p50": _percentile(waits, 50), "p99": _percentile(waits, 99)}
         progress("audit")
         _check(settings, running, done)
     if play.number != done.cases:
@@ -81,30 +82,44 @@ def run_lifecycles(settings: Settings, count: int, seed: int, progress: Progress
     return done
 
 
-@contextlib.contextmanager
-def _clients(settings: Settings, running: Product, seed: int) -> Iterator[tuple[Party, Party]]:
-    kafka = settings.access(running.bootstrap).librdkafka()
-    order = {"kafka": kafka, "keys": str(settings.keys), "city": str(settings.city.resolve()), "seed": seed}
-    with contextlib.ExitStack() as stack:
-        parties = []
-        for role in ("channels", "departments"):
-            parties.append(Party(role, order, settings.data / f"{role}.log"))
-            stack.callback(parties[-1].close)
-        yield parties[0], parties[1]
-
-
 @dataclass(slots=True)
 class _Play:
-    done: Lifecycles
-    running: Product
-    channels: Party
-    departments: Party
+    """The clients of a bench, and what they have done so far."""
+
+    settings: Settings
+    seed: int
     progress: Progress
     number: int = 0
+    _pids: dict[str, int] = field(default_factory=dict)
+    _parties: tuple[Party, ...] = ()
+
+    @contextlib.contextmanager
+    def clients(self, running: Product, *, patient: bool) -> Iterator[None]:
+        """Run the two client processes.
+
+        Args:
+            running: the installation.
+            patient: gather as one does under load; else hurry, for the latency.
+        """
+        order = {
+            "kafka": self.settings.access(running.bootstrap).librdkafka(),
+            "keys": str(self.settings.keys),
+            "city": str(self.settings.city.resolve()),
+            "seed": self.seed,
+            "patient": patient,
+        }
+        with contextlib.ExitStack() as stack:
+            parties = []
+            for role in ("channels", "departments"):
+                parties.append(Party(role, order, self.settings.data / f"{role}.log"))
+                stack.callback(parties[-1].close)
+            self._parties = tuple(parties)
+            self._pids = {**running.pids, "channels": parties[0].pid, "departments": parties[1].pid}
+            yield
 
     def cpu(self) -> dict[str, float]:
         """Return the processor time of each part; both client processes are one part."""
-        spent = cpu_seconds({**self.running.pids, "channels": self.channels.pid, "departments": self.departments.pid})
+        spent = cpu_seconds(self._pids)
         return spent | {"clients": spent.pop("channels") + spent.pop("departments")}
 
     def phase(self, count: int, rate: float | None) -> tuple[list[float], float]:
@@ -117,9 +132,10 @@ class _Play:
             BenchError: not all ended closed.
         """
         self.progress(f"{count} lifecycles {'at once' if rate is None else f'at {rate}/s'}")
-        result = self.channels.ask({"first": self.number, "count": count, "rate": rate})
+        channels, departments = self._parties
+        result = channels.ask({"first": self.number, "count": count, "rate": rate})
         self.number += count
-        report = self.departments.ask({"report": True})
+        report = departments.ask({"report": True})
         seconds = result["ended"] - result["started"]
         if result["closed"] != count:
             details = f"outcomes astray: {result['astray']}; departments: {report['problems']}"

@@ -27,8 +27,13 @@ STALLED_SECONDS = 30.0
 """Seconds without any outcome after which a run counts as stalled."""
 
 _TAKE = 4_000
-_WAIT = 0.005
-"""Seconds a client gathers records: short, because it is part of the measured latency."""
+_EAGER_MS = 5
+"""Milliseconds for which clients gather in a steady flow: short, because it is part of the measured latency."""
+
+_PATIENT_MS = 50
+"""The same in a burst: few, large fetches, as a client that has much to do would ask for."""
+
+_PATIENT_BYTES = 500_000
 
 
 def say(**message: Any) -> None:
@@ -61,13 +66,17 @@ class Orders:
         return order
 
 
-def _producer(kafka: Mapping[str, Any], linger_ms: int) -> Producer:
+def _gather_ms(settings: Mapping[str, Any]) -> int:
+    return _PATIENT_MS if settings["patient"] else _EAGER_MS
+
+
+def _producer(settings: Mapping[str, Any]) -> Producer:
     return Producer(
-        dict(kafka)
+        dict(settings["kafka"])
         | {
             "enable.idempotence": True,
             "acks": "all",
-            "linger.ms": linger_ms,
+            "linger.ms": 20 if settings["patient"] else 1,
             "batch.size": 250_000,  # a topic's `max.message.bytes` counts whole batches
             "partitioner": PARTITIONER,
             "queue.buffering.max.messages": 1_000_000,
@@ -75,10 +84,17 @@ def _producer(kafka: Mapping[str, Any], linger_ms: int) -> Producer:
     )
 
 
-def _consumer(kafka: Mapping[str, Any], group: str, prefix: str) -> Consumer:
+def _consumer(settings: Mapping[str, Any], group: str, prefix: str) -> Consumer:
     """Return a consumer of every partition of the topics with this prefix, from their end."""
     consumer = Consumer(
-        dict(kafka) | {"group.id": group, "enable.auto.commit": False, "fetch.wait.max.ms": 100, "log_level": 3}
+        dict(settings["kafka"])
+        | {
+            "group.id": group,
+            "enable.auto.commit": False,
+            "fetch.min.bytes": _PATIENT_BYTES if settings["patient"] else 1,
+            "fetch.wait.max.ms": _PATIENT_MS if settings["patient"] else 500,
+            "log_level": 3,
+        }
     )
     topics = consumer.list_topics(timeout=20.0).topics
     consumer.assign(
@@ -107,18 +123,21 @@ def _send(producer: Producer, messages: Iterable[Sent]) -> None:
 def channels(settings: Mapping[str, Any], orders: Orders) -> None:
     """Submit demands as ordered, `{"first", "count", "rate"}`, and watch their outcomes until all are closed."""
     texts = Texts(load_city(Path(settings["city"])), settings["seed"])
-    producer = _producer(settings["kafka"], 5)
-    consumer = _consumer(settings["kafka"], "bench-channels", "outcome.")
+    producer = _producer(settings)
+    consumer = _consumer(settings, "bench-channels", "outcome.")
     consumer.consume(_TAKE, 1.0)
+    gather = _gather_ms(settings) / 1000
     say(ready=True, categories=texts.categories)
     while not orders.ended:
         order = orders.next(0.2)
         if order:
-            say(**_submit(texts, producer, consumer, order))
+            say(**_submit(texts, producer, consumer, order, gather))
     consumer.close()
 
 
-def _submit(texts: Texts, producer: Producer, consumer: Consumer, order: Mapping[str, Any]) -> dict[str, Any]:
+def _submit(
+    texts: Texts, producer: Producer, consumer: Consumer, order: Mapping[str, Any], gather: float
+) -> dict[str, Any]:
     """Submit and watch.
 
     Returns:
@@ -136,7 +155,7 @@ def _submit(texts: Texts, producer: Producer, consumer: Consumer, order: Mapping
             demand = texts.demand(first + len(sent))
             sent[demand.demand_id] = time.monotonic()
             _send(producer, [submission(demand)])
-        wait = _WAIT if rate is None else max(0.0, min(_WAIT, started + len(sent) / rate - time.monotonic()))
+        wait = gather if rate is None else max(0.0, min(gather, started + len(sent) / rate - time.monotonic()))
         for record in consumer.consume(_TAKE, wait):
             value = record.value()
             if record.error() or not value:
@@ -153,8 +172,9 @@ def _submit(texts: Texts, producer: Producer, consumer: Consumer, order: Mapping
 
 def departments(settings: Mapping[str, Any], orders: Orders) -> None:
     """Do all work there is; the order `{"report": true}` is answered with the moments of first sight."""
-    producer = _producer(settings["kafka"], 5)
-    consumer = _consumer(settings["kafka"], "bench-departments", "work.")
+    producer = _producer(settings)
+    consumer = _consumer(settings, "bench-departments", "work.")
+    gather = _gather_ms(settings) / 1000
     folder = Path(settings["keys"])
     staff = Departments(lambda unit: keys.current(folder, unit), clock.now)
     seen: dict[str, float] = {}
@@ -165,7 +185,7 @@ def departments(settings: Mapping[str, Any], orders: Orders) -> None:
         if orders.next(0.0):
             say(seen=seen, problems=problems[:5])
             seen.clear()
-        for record in consumer.consume(_TAKE, _WAIT):
+        for record in consumer.consume(_TAKE, gather):
             if record.error():
                 continue
             try:

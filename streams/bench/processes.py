@@ -71,7 +71,7 @@ def product(settings: Settings) -> Iterator[Product]:
     settings.data.mkdir(parents=True, exist_ok=True)
     log = settings.data / "up.log"
     with log.open("wb") as errors:
-        process = _start(["-m", "streams.cli", "up", "--json", "--data", str(settings.data)], environment, errors)
+        process = _start(["-m", "streams.up"], environment, errors)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
