@@ -16,17 +16,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import exp
+from math import exp, log
 from typing import NamedTuple
 
 from routers.city import City, frozen_map, place_names
 from routers.demand import Classification, DemandKind, Urgency
-from routers.phrases import Phrases, plain
+from routers.phrases import Phrases, pairs_of, plain
 
 _FULL = 1.8
 """Weight at which a text says about two thirds of what words can say."""
 
 _NAME_SPLIT = re.compile("[与和、及的]")
+_HAN = re.compile("[\u4e00-\u9fff]{2}")
 _TOP = 3
 
 
@@ -73,6 +74,7 @@ class Lexicon:
         self._unless: Mapping[str, tuple[str, ...]] = frozen_map(
             {matter.code: tuple(map(plain, matter.unless)) for matter in city.out_of_scope.values()}
         )
+        self._pairs = frozen_map(_rare_pairs(city))
         self._safety: Phrases[None] = Phrases((word, None) for word in city.policies.safety_words)
 
     def read(self, text: str, title: str | None = None, kind: DemandKind | None = None) -> Reading:
@@ -95,6 +97,21 @@ class Lexicon:
         kinds = self._kinds(whole)
         complains = DemandKind.COMPLAINT in kinds or DemandKind.REPORT in kinds
         return Reading(self._classify(whole, top, kind or _heaviest(kinds)), top, out, complains)
+
+    def near(self, whole: str) -> tuple[Match, ...]:
+        """Return the categories whose words are half there, the likeliest first: `变压器又坏` for `变压器坏了`.
+
+        Pairs of characters, weighed by rarity, point to far more than they prove: only people see these.
+
+        Args:
+            whole: the text as `plain` gives it.
+        """
+        found: dict[str, list[tuple[str, float]]] = {}
+        for pair in sorted(pairs_of(whole) & self._pairs.keys()):
+            codes, weight = self._pairs[pair]
+            for code in codes:
+                found.setdefault(code, []).append((pair, weight))
+        return tuple(_ranked(found)[:_TOP])
 
     def _classify(self, whole: str, top: tuple[Match, ...], kind: DemandKind | None) -> Classification:
         category = self._city.categories[top[0].code] if top else None
@@ -142,6 +159,17 @@ def _weighed(city: City) -> Iterable[tuple[str, _Meaning]]:
     for name in place_names(city.places):
         if plain(name) not in owners:
             yield name, _PLACE
+
+
+def _rare_pairs(city: City) -> Mapping[str, tuple[tuple[str, ...], float]]:
+    """Return the pairs of Chinese characters in words and names of categories, with those and the pair's rarity."""
+    owners: dict[str, dict[str, None]] = {}
+    for category in city.categories.values():
+        for word in (*category.keywords, category.zh):
+            for pair in sorted(pairs_of(plain(word))):
+                if _HAN.fullmatch(pair):
+                    owners.setdefault(pair, {})[category.code] = None
+    return {pair: (tuple(codes), log(len(city.categories) / len(codes))) for pair, codes in owners.items()}
 
 
 def _ranked(found: Mapping[str, list[tuple[str, float]]]) -> list[Match]:

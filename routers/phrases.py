@@ -34,7 +34,7 @@ def plain(text: str) -> str:
 
 
 @lru_cache(maxsize=_KEPT)
-def _pairs(text: str) -> frozenset[str]:
+def pairs_of(text: str) -> frozenset[str]:
     """Return all pairs of neighbours."""
     return frozenset(map(add, text, text[1:]))
 
@@ -69,7 +69,7 @@ class Phrases(Generic[T]):
             text: as `plain` gives it.
         """
         hits: list[tuple[int, int, Hit[T]]] = []
-        for pair in self._starts & _pairs(text):
+        for pair in self._starts & pairs_of(text):
             for word, meanings in self._by_pair[pair]:
                 start = text.find(word)
                 while start >= 0:

@@ -234,6 +234,10 @@ class Triage:
         for code in [street] if street is not None else located.hints:
             if code in self._city.units:
                 yield Candidate(unit=code, category="", score=0, why=f"所在地：{self._city.unit(code).short}")
+        for match in self._lexicon.near(whole):
+            why = f"{self._city.category(match.code).zh}（近似）：{'、'.join(match.words[:3])}"
+            for unit in self._catalogue.owners(match.code, street, whole, today):
+                yield Candidate(unit=unit, category=match.code, score=0, why=why)
         for unit, match in helpers:
             yield Candidate(unit=unit, category=match.code, score=0, why=f"{self._city.category(match.code).zh}：协办")
         for unit in self._city.policies.fallback_units:

@@ -76,6 +76,15 @@ def test_nothing_known_means_no_category_and_no_confidence() -> None:
     assert found.top == ()
 
 
+def test_words_that_are_half_there_point_to_a_category_but_prove_nothing() -> None:
+    said = "变压器又坏，家里灯光直闪"
+
+    assert LEXICON.read(said).top == ()
+    assert LEXICON.near(said)[0].code == "0201"
+    assert "变压" in LEXICON.near(said)[0].words
+    assert LEXICON.near("abc 123") == ()
+
+
 def test_more_evidence_is_more_confidence_and_rival_evidence_is_less() -> None:
     one = LEXICON.read("停水").classification.confidence
     two = LEXICON.read("停水了，什么时候恢复供水").classification.confidence

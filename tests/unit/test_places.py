@@ -17,7 +17,7 @@ from tests.cities import qinglan
 
 def storable(size: int) -> st.SearchStrategy[str]:
     """Return any text a demand may hold."""
-    return st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=size)
+    return st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=size)
 
 
 @cache

@@ -113,6 +113,13 @@ def test_candidates_come_from_the_likeliest_categories_first() -> None:
     assert verdict.candidates[0].category == "0404"
 
 
+def test_where_no_word_is_known_half_of_one_still_helps_the_desk() -> None:
+    verdict = decide("变压器又坏，家里灯光直闪", place=at("S0101")).verdict
+    assert (verdict.ruling, verdict.reason) == (Ruling.DESK, "no_category")
+    assert "U-POWER" in {candidate.unit for candidate in verdict.candidates}
+    assert any("近似" in candidate.why for candidate in verdict.candidates)
+
+
 def test_a_telecom_matter_without_a_name_offers_the_operators() -> None:
     verdict = decide("宽带故障，断网三天", place=at("S0101")).verdict
     assert {candidate.unit for candidate in verdict.candidates} <= set(CITY.units["X-TELECOM"].choices)
