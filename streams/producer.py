@@ -14,6 +14,9 @@ from streams.casework import HaltError
 LINGER_MS = 5
 """A batch is handed over at once and flushed; lingering lets librdkafka gather it per partition."""
 
+BATCH_BYTES = 524_288
+"""Kafka holds a topic's `max.message.bytes` against whole batches: half of the smallest leaves room."""
+
 PARTITIONER = "murmur2_random"
 """Java's partitioner: every client of the project puts a key into the same partition."""
 
@@ -35,6 +38,7 @@ class BatchProducer:
                 "enable.idempotence": True,
                 "acks": "all",
                 "linger.ms": LINGER_MS,
+                "batch.size": BATCH_BYTES,
                 "partitioner": PARTITIONER,
                 "queue.buffering.max.messages": 1_000_000,
                 "message.max.bytes": 4 * 2**20,

@@ -25,8 +25,12 @@ from streams.messages import (
 
 Cleanup = Literal["delete", "compact", "compact,delete"]
 
-INTAKE_BYTES = TEXT_LIMIT * 4 * 4
-"""Largest intake record: the text and the answer at four bytes a character, and room for the rest."""
+INTAKE_BYTES = 1_048_588
+"""Largest batch of intake records, in bytes: Kafka's own default, which every client's default batch fits.
+
+A record is far smaller: text and answer have at most `TEXT_LIMIT` characters of at most four bytes each.
+"""
+assert INTAKE_BYTES > TEXT_LIMIT * 4 * 4
 
 PARTITIONS = 4
 """Default number of partitions of the keyed topics; fixed at installation."""
@@ -179,7 +183,7 @@ REGISTRY: tuple[TopicKind, ...] = (
         keyed=True,
         retention=timedelta(days=60),
         cleanup="delete",
-        max_bytes=INTAKE_BYTES * 4,
+        max_bytes=INTAKE_BYTES * 2,
         writers="triage, casework",
         readers="casework (accounts for them), operations",
         on_success="an input row; the channel is told",
