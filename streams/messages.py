@@ -252,7 +252,7 @@ class Dispatch(ReplyBase):
     action: Literal["dispatch"] = "dispatch"
     to: UnitCode
     co: tuple[UnitCode, ...] = ()
-    category: str | None = None
+    category: Text | None = Field(None, max_length=32)
     reason: Text = Field("", max_length=2000)
     final: bool = False
     """A ruling that cannot be returned (invariant I5)."""
@@ -262,7 +262,7 @@ class Decline(ReplyBase):
     """不予受理: the desk declines, with the place to turn to."""
 
     action: Literal["decline"] = "decline"
-    code: str = Field(max_length=32)
+    code: Text = Field(max_length=32)
     text: Text = Field(min_length=1, max_length=TEXT_LIMIT)
 
 
@@ -523,12 +523,23 @@ class UndecodableError(Exception):
         self.reason = reason
 
 
-_FIELD_CODES: Iterable[tuple[str, str, str]] = (
-    ("crs", "missing", "coordinates_without_system"),
-    ("text", "string_too_long", "text_too_long"),
-    ("schema", "literal_error", "unknown_schema"),
-    ("type", "union_tag_invalid", "unknown_type"),
+_FIRST_MISTAKE: Iterable[tuple[tuple[str, ...], str, str, str]] = (
+    # kinds of mistake in pydantic's words, field, words of the message, code
+    (("json_invalid",), "", "hex escape", "lone_surrogate"),  # an escape that UTF-8 cannot hold
+    (("json_invalid",), "", "", "not_json"),
+    (("missing",), "crs", "", "coordinates_without_system"),
+    (("string_too_long", "too_long"), "text", "", "text_too_long"),
+    (("string_too_long", "too_long"), "answer", "", "text_too_long"),
+    (("union_tag_invalid",), "", "", "unknown_type"),
+    (("value_error",), "", "NUL byte", "nul_byte"),
+    (("value_error",), "", "surrogate", "lone_surrogate"),
+    (("value_error", "datetime_parsing", "datetime_from_date_parsing"), "", "is outside", "time_out_of_range"),
+    (("datetime_parsing", "datetime_from_date_parsing"), "", "after 9999", "time_out_of_range"),
 )
+
+
+LARGEST = TEXT_LIMIT * 4 * 4 * 4
+"""Bytes of the largest value any topic takes. A compressed record may hide more, and is not even parsed."""
 
 
 def decode(adapter: TypeAdapter[M], value: bytes | None) -> M:
@@ -543,6 +554,8 @@ def decode(adapter: TypeAdapter[M], value: bytes | None) -> M:
     """
     if value is None:
         raise UndecodableError("empty", "the record has no value")
+    if len(value) > LARGEST:
+        raise UndecodableError("text_too_long", f"the record has {len(value)} bytes, {LARGEST} at most are read")
     try:
         return adapter.validate_json(value)
     except ValidationError as error:
@@ -552,21 +565,18 @@ def decode(adapter: TypeAdapter[M], value: bytes | None) -> M:
 
 
 def _reading_error(error: ValidationError) -> UndecodableError:
-    """Turn pydantic's list of mistakes into one code and one short text without any of the data."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    """Turn pydantic's list of mistakes into one code and one short text without any of the data.
+
+    The first mistake names it, unless the schema is unknown: then all others follow from that.
+    """
+    mistakes = error.errors(include_url=False, include_input=False, include_context=False)
+    newer = [each for each in mistakes if each["type"] == "literal_error" and each["loc"][-1:] == ("schema",)]
+    first = (newer or mistakes)[0]
     where = ".".join(str(part) for part in first["loc"])
-    kind = first["type"]
-    message = f"{where}: {first['msg']}" if where else first["msg"]
-    if kind == "json_invalid":
-        return UndecodableError("not_json", message[:500])
-    for field, field_kind, code in _FIELD_CODES:
-        if kind == field_kind and (where.endswith(field) or kind.startswith("union_tag")):
-            return UndecodableError(code, message[:500])
-    for word, code in (
-        ("NUL byte", "nul_byte"),
-        ("surrogate", "lone_surrogate"),
-        ("is outside", "time_out_of_range"),
-    ):
-        if word in message:
-            return UndecodableError(code, message[:500])
-    return UndecodableError("invalid", message[:500])
+    message = (f"{where}: {first['msg']}" if where else first["msg"])[:500]
+    if newer:
+        return UndecodableError("unknown_schema", message)
+    for kinds, field, words, code in _FIRST_MISTAKE:
+        if first["type"] in kinds and words in first["msg"] and field in ("", *first["loc"][-1:]):
+            return UndecodableError(code, message)
+    return UndecodableError("invalid", message)
