@@ -14,7 +14,7 @@ they may be trusted to the machine; the city's policy says where that ends.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
 from typing import NamedTuple
@@ -25,6 +25,9 @@ from routers.phrases import Phrases, pairs_of, plain
 
 _FULL = 1.8
 """Weight at which a text says about two thirds of what words can say."""
+
+_URGENT = 1.5
+"""A category of danger counts for so much more where a word of danger stands: `电梯坏了` with `被困`."""
 
 _NAME_SPLIT = re.compile("[与和、及的]")
 _HAN = re.compile("[\u4e00-\u9fff]{2}")
@@ -92,11 +95,17 @@ class Lexicon:
             if meaning is not _PLACE:
                 into = matters if meaning.scope else categories
                 into.setdefault(meaning.code, []).append((word, meaning.weight))
-        top = tuple(_ranked(categories)[:_TOP])
+        danger = tuple(hit.word for hit in self._safety.longest(whole))
+        # the scores stay what they are: an emergency is weighed against what the words say, not against our worry
+        strength = {
+            code: sum(weight for _, weight in words) * self._worry(code, danger) for code, words in categories.items()
+        }
+        top = tuple(sorted(_ranked(categories), key=lambda match: -strength[match.code])[:_TOP])
         out = tuple(match for match in _ranked(matters) if not any(word in whole for word in self._unless[match.code]))
         kinds = self._kinds(whole)
         complains = DemandKind.COMPLAINT in kinds or DemandKind.REPORT in kinds
-        return Reading(self._classify(whole, top, kind or _heaviest(kinds)), top, out, complains)
+        confidence = _confidence([strength[match.code] for match in top])
+        return Reading(self._classify(top, danger, kind or _heaviest(kinds), confidence), top, out, complains)
 
     def near(self, whole: str) -> tuple[Match, ...]:
         """Return the categories whose words are half there, the likeliest first: `变压器又坏` for `变压器坏了`.
@@ -113,9 +122,10 @@ class Lexicon:
                 found.setdefault(code, []).append((pair, weight))
         return tuple(_ranked(found)[:_TOP])
 
-    def _classify(self, whole: str, top: tuple[Match, ...], kind: DemandKind | None) -> Classification:
+    def _classify(
+        self, top: tuple[Match, ...], safety: tuple[str, ...], kind: DemandKind | None, confidence: float
+    ) -> Classification:
         category = self._city.categories[top[0].code] if top else None
-        safety = [hit.word for hit in self._safety.longest(whole)]
         urgency = category.urgency if category else Urgency.NORMAL
         if safety and urgency in (Urgency.NORMAL, Urgency.LOW):
             urgency = Urgency.HIGH
@@ -125,10 +135,14 @@ class Lexicon:
             kind=kind,
             urgency=urgency,
             safety=bool(safety) or (category is not None and "safety" in category.flags),
-            confidence=_confidence(top),
+            confidence=confidence,
             why=tuple(dict.fromkeys(why)),
             model=self.model,
         )
+
+    def _worry(self, code: str, danger: tuple[str, ...]) -> float:
+        """Return by how much more a category counts where words of danger stand."""
+        return _URGENT if danger and "safety" in self._city.categories[code].flags else 1.0
 
     def _kinds(self, whole: str) -> dict[DemandKind, int]:
         """Return the kinds of demand whose cues stand in the text, with their weights."""
@@ -180,9 +194,9 @@ def _ranked(found: Mapping[str, list[tuple[str, float]]]) -> list[Match]:
     return sorted(matches, key=lambda match: (-match.score, match.code))
 
 
-def _confidence(top: tuple[Match, ...]) -> float:
-    if not top:
+def _confidence(strengths: Sequence[float]) -> float:
+    """Return the margin of the first of some strengths, in their order, over the second."""
+    if not strengths:
         return 0.0
-    best = top[0].score
-    rest = top[1].score if len(top) > 1 else 0.0
+    best, rest = strengths[0], sum(strengths[1:2])
     return round(best / (best + rest) * (1 - exp(-best / _FULL)), 4)

@@ -159,7 +159,7 @@ class Triage:
             return None, False
         first = reading.out_of_scope[0]
         matter = self._city.out_of_scope[first.code]
-        ordinary = reading.top[0].score if reading.top else 0.0
+        ordinary = max((match.score for match in reading.top), default=0.0)
         if first.score * FAINT < length:
             return None, first.score > ordinary
         if first.score > ordinary or (matter.emergency and first.score == ordinary):

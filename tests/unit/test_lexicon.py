@@ -100,6 +100,17 @@ def test_words_of_danger_raise_the_urgency_of_an_ordinary_matter() -> None:
     assert "被困" in danger.why
 
 
+def test_where_somebody_is_in_danger_the_matter_of_danger_goes_first() -> None:
+    said = "电梯坏了，物业电话打不通"
+    assert LEXICON.read(said).classification.category == "2001"
+
+    trapped = LEXICON.read(f"{said}，里面有人被困")
+
+    assert trapped.classification.category == "0704"
+    assert trapped.classification.safety
+    assert trapped.top[0].score < trapped.top[1].score  # what the words weigh is not bent
+
+
 def test_a_dangerous_category_keeps_its_own_urgency() -> None:
     assert LEXICON.read("煤气味很重，燃气泄漏").classification.urgency is Urgency.CRITICAL
 
