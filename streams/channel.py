@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from routers.demand import Attachment, Contact, DeclaredPlace, DemandKind, Device, SelfHandled
 from streams import messages as wire
 from streams import topics
-from streams.client import ClientError, Closing, Reader, Recent, Sender, access_of
+from streams.client import MOST_BYTES, ClientError, Closing, Reader, Recent, Sender, access_of
 from streams.clock import new_id, now
 from streams.kafka_access import KafkaAccess
 from streams.messages import Outcome
@@ -223,10 +223,8 @@ class ChannelClient(Closing):
 
     def _send(self, message: wire.Message, demand_id: str, about: str, at: datetime) -> str:
         value = message.encode()
-        if len(value) > topics.INTAKE_BYTES:
-            raise ClientError(
-                "too_large", f"{about} has {len(value)} bytes; {topics.INTAKE_BYTES} are taken: shorten it"
-            )
+        if len(value) > MOST_BYTES:
+            raise ClientError("too_large", f"{about} has {len(value)} bytes; {MOST_BYTES} are taken: shorten it")
         headers = wire.ce_headers(type(message), about, subject=demand_id, at=at, source=self._source)
         self._sender.send(demand_id, value, headers, about)
         return about

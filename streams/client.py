@@ -17,7 +17,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import AuthorizationError, KafkaError, KafkaTimeoutError
 
 from streams.kafka_access import KafkaAccess
-from streams.topics import REGISTRY
+from streams.topics import INTAKE_BYTES, REGISTRY
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -38,6 +38,9 @@ BATCH_BYTES = 256 * 1024
 
 FLUSH_EVERY = 1_000
 """Messages on their way at most: kafka-python itself bounds nothing."""
+
+MOST_BYTES = INTAKE_BYTES - 4 * 1024
+"""Bytes a value may have: the topic's limit counts key and headers too."""
 
 _LARGEST = max(kind.max_bytes for kind in REGISTRY) + 64 * 1024
 """Bytes of the largest record and its headers."""
@@ -112,6 +115,19 @@ def await_listener(access: KafkaAccess) -> None:
 
 def _no_topic(topic: str, bootstrap: str) -> ClientError:
     return ClientError("no_topic", f"there is no topic {topic} at {bootstrap}; see `yiwang topics list`")
+
+
+def broker_version(access: KafkaAccess) -> str:
+    """Return the version of the cluster, as far as its protocol tells it: `4.3`.
+
+    Raises:
+        ClientError: no broker answers.
+    """
+    reader = Reader(access, "yiwang-status", ())
+    try:
+        return reader.version
+    finally:
+        reader.close()
 
 
 class Sender:
@@ -268,6 +284,11 @@ class Reader:
         except BaseException:
             self._consumer.close()
             raise
+
+    @property
+    def version(self) -> str:
+        """Return the version of the cluster, as far as its protocol tells it."""
+        return ".".join(str(part) for part in self._consumer.config["api_version"] or ())
 
     def _numbers_of(self, topic: str) -> list[int]:
         numbers = self._consumer.partitions_for_topic(topic)

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from streams import keys as signing
 from streams import messages as wire
 from streams import topics
-from streams.client import ClientError, Closing, Reader, Recent, Sender, access_of
+from streams.client import MOST_BYTES, ClientError, Closing, Reader, Recent, Sender, access_of
 from streams.clock import new_id, now
 from streams.kafka_access import KafkaAccess
 from streams.messages import WorkItem
@@ -338,10 +338,8 @@ class DepartmentClient(Closing):
             where = ".".join(str(part) for part in first["loc"])
             raise ClientError("invalid", f"the reply would be refused: {where}: {first['msg']}") from error
         value = message.encode()
-        if len(value) > topics.INTAKE_BYTES:
-            raise ClientError(
-                "too_large", f"the reply has {len(value)} bytes, {topics.INTAKE_BYTES} are taken; shorten it"
-            )
+        if len(value) > MOST_BYTES:
+            raise ClientError("too_large", f"the reply has {len(value)} bytes, {MOST_BYTES} are taken; shorten it")
         key = self._signer(unit)
         headers = [
             *wire.ce_headers(model, reply_id, subject=case_id, at=moment, source=f"/unit/{unit}"),

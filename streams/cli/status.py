@@ -1,0 +1,97 @@
+"""`yiwang status`: how an installation stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from confluent_kafka import KafkaException
+from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
+
+from sinks.database import UnavailableError
+from sinks.schema import SchemaError, schema_version
+from streams.cityfile import CityError, load_city
+from streams.cli.common import Data, Installation, Json, Kafka, find, settings_of, show
+from streams.cli.errors import DONE, UNREACHABLE, Stop
+from streams.client import ClientError, broker_version
+from streams.clock import now
+from streams.cluster import ClusterError
+from streams.lag import Backlog
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(epilog="Example: yiwang status --json")
+def status(data: Data = None, kafka: Kafka = None, as_json: Json = False) -> None:
+    """Tell how an installation stands; status 3 when it is not ready."""
+    installation = find(settings_of(data=data, kafka=kafka))
+    document, troubles = _document(installation)
+    show(document, as_json, lambda console: _tell(console, document))
+    if troubles:
+        raise Stop(UNREACHABLE, troubles[0])
+    raise typer.Exit(DONE)
+
+
+def _document(installation: Installation) -> tuple[dict[str, Any], list[str]]:
+    state = installation.state or {}
+    troubles: list[str] = []
+    document: dict[str, Any] = {
+        "ready": False,
+        "data": str(installation.settings.data),
+        "kafka": {"address": installation.settings.kafka or state.get("kafka"), "version": None},
+        "ledger": {"url": _without_password(installation.ledger_url), "schema": None},
+        "workers": list(state.get("workers", [])),
+        "metrics": state.get("metrics", {}),
+        "lag": None,
+        "unaccounted": None,
+        "oldest_unaccounted_s": None,
+    }
+    if installation.state is None and installation.settings.kafka is None:
+        troubles.append(str(installation.not_running()))
+    else:
+        try:
+            document["kafka"]["version"] = broker_version(installation.access)
+        except ClientError as error:
+            troubles.append(str(error))
+    try:
+        engine = installation.ledger()
+    except (Stop, UnavailableError, SchemaError, SQLAlchemyError) as error:
+        troubles.append(str(error))
+        return document, troubles
+    try:
+        document["ledger"]["schema"] = schema_version(engine)
+        if not troubles:
+            backlog = Backlog(installation.access, list(load_city(installation.city).channels), engine, now)
+            figures = backlog.figures()
+            backlog.close()
+            document |= {
+                "lag": sum(figures.lag.values()),
+                "lag_by_topic": dict(figures.lag),
+                "unaccounted": figures.unaccounted,
+                "oldest_unaccounted_s": round(figures.oldest_unaccounted_seconds, 1),
+            }
+    except (ClusterError, CityError, KafkaException, UnavailableError, SQLAlchemyError) as error:
+        troubles.append(str(error))
+    finally:
+        engine.dispose()
+    document["ready"] = not troubles and bool(state.get("ready", True))
+    return document, troubles
+
+
+def _without_password(url: str) -> str:
+    head, at, tail = url.rpartition("@")
+    scheme, slashes, user = head.partition("://")
+    return f"{scheme}{slashes}{user.partition(':')[0]}@{tail}" if at and slashes else url
+
+
+def _tell(console: Console, document: dict[str, Any]) -> None:
+    kafka, ledger = document["kafka"], document["ledger"]
+    console.print(f"{'ready' if document['ready'] else 'not ready'}: {document['data']}")
+    console.print(f"kafka       {kafka['address'] or '-'} (version {kafka['version'] or '-'})")
+    console.print(f"ledger      {ledger['url']} (schema {ledger['schema'] or '-'})")
+    for worker in document["workers"]:
+        console.print(f"{worker['role']:<12}process {worker['pid']}, {worker['restarts']} restarts")
+    if document["lag"] is not None:
+        console.print(f"lag         {document['lag']}")
+        console.print(f"unaccounted {document['unaccounted']}, the oldest {document['oldest_unaccounted_s']} s old")

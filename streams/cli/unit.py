@@ -1,0 +1,70 @@
+"""`yiwang unit key`: the keys with which units sign their replies."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from streams import keys
+from streams.cityfile import load_city
+from streams.cli.common import Data, Installation, Json, find, settings_of, show
+from streams.cli.errors import NO, WRONG, Stop
+from streams.keys import UnitKey
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Keys with which units sign their replies.")
+key = typer.Typer(no_args_is_help=True, help="Issue, rotate and revoke a unit's signing key.")
+app.add_typer(key, name="key")
+
+Unit = Annotated[str, typer.Argument(help="Code of the unit.")]
+
+
+@app.callback()
+def unit() -> None:
+    """Keys with which units sign their replies."""
+
+
+@key.command(epilog="Example: yiwang unit key issue D-CITYMGT")
+def issue(unit: Unit, data: Data = None, as_json: Json = False) -> None:
+    """Make a unit's first key."""
+    installation = _installation(unit, data)
+    _tell(keys.issue(installation.settings.keys, unit), installation, as_json)
+
+
+@key.command(epilog="Example: yiwang unit key rotate D-CITYMGT")
+def rotate(unit: Unit, data: Data = None, as_json: Json = False) -> None:
+    """Make a new key; the old one holds until `revoke`."""
+    installation = _installation(unit, data)
+    _tell(keys.rotate(installation.settings.keys, unit), installation, as_json)
+
+
+@key.command(epilog="Example: yiwang unit key revoke D-CITYMGT")
+def revoke(unit: Unit, data: Data = None, as_json: Json = False) -> None:
+    """Remove every key but the current one; where there is only one, that one."""
+    folder = _installation(unit, data).settings.keys
+    gone = keys.revoke(folder, unit)
+    if not gone:
+        raise Stop(NO, f"{unit} has no key; make one with: yiwang unit key issue {unit}")
+    left = keys.keys_of(folder, unit)
+    document = {"unit": unit, "revoked": gone, "key_id": left[-1].key_id if left else None}
+    show(document, as_json, lambda console: console.print(f"{unit}: {gone} revoked, {len(left)} left"))
+
+
+def _installation(unit: str, data: Any) -> Installation:
+    """Return the installation whose city has this unit.
+
+    Raises:
+        Stop: its city does not.
+    """
+    installation = find(settings_of(data=data))
+    city = load_city(installation.city)
+    known = city.units.get(unit)
+    if known is None or known.virtual:
+        raise Stop(WRONG, f"{city.zh} has no unit {unit}; its units are in {installation.city / 'units.yaml'}")
+    return installation
+
+
+def _tell(made: UnitKey, installation: Installation, as_json: bool) -> None:
+    file = installation.settings.keys / f"{made.unit}.json"
+    document = {"unit": made.unit, "key_id": made.key_id, "issued_at": made.issued_at, "file": str(file)}
+    show(document, as_json, lambda console: console.print(f"{made.key_id} in {file}; give that file to the unit alone"))
