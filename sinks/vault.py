@@ -7,7 +7,7 @@ written down first: who, when, at what, why.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +26,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
     insert,
     select,
     text,
@@ -48,6 +49,7 @@ _ENTRY = Table(
     Column("partition", Integer, primary_key=True),
     Column("offset", BigInteger, primary_key=True),
     Column("sealed", LargeBinary, nullable=False),
+    Index("vault_entry_place", "topic", "partition", "offset"),
 )
 _VIEW = Table(
     "vault_view",
@@ -145,6 +147,17 @@ class Vault:
         ]
         with self._connected() as connection:
             connection.execute(_keep_statement(self._engine), rows)
+
+    def reached(self, topics: Iterable[str]) -> dict[tuple[str, int], int]:
+        """Return for each partition of these topics the offset after the last submission that is kept.
+
+        Raises:
+            VaultUnavailableError: the database does not answer.
+        """
+        place = (_ENTRY.c.topic, _ENTRY.c.partition)
+        last = select(*place, func.max(_ENTRY.c.offset)).where(_ENTRY.c.topic.in_(list(topics))).group_by(*place)
+        with self._connected() as connection:
+            return {(topic, number): offset + 1 for topic, number, offset in connection.execute(last)}
 
     def reveal(self, demand_id: str, *, purpose: str, who: str, at: datetime) -> list[dict[str, Any]]:
         """Return the originals of all submissions of a demand, after writing down who looked and why.

@@ -64,6 +64,8 @@ class OwnOffsetsConsumer(driver.Consumer):
         for each, offset in (await self.starts(assigned)).items():
             tp = TP(each.topic, each.partition)
             await self.seek_wait({tp: offset})
+            # Faust drops what it reads below this, and it has the group's offset there.
+            self._read_offset[tp] = offset or None
             self._committed_offset[tp] = offset or None
 
 

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sinks.ledger import Ledger, Partition
+from sinks.vault import Vault
 from streams.casework import Casework
 from streams.cluster import Cluster, ClusterError
+from streams.lag import TRIAGE_GROUP
 
 PUBLISH_SECONDS = 30.0
 """For what a dead worker left in the outbox; longer than a batch's budget, since it may be several batches."""
@@ -74,3 +76,36 @@ class Takeover:
                     f"topic {each.topic} was made anew since the ledger read it; "
                     "restore the broker's data, or start with a new ledger"
                 )
+
+
+@dataclass(slots=True)
+class Resume:
+    """Where triage starts: at its group's offset, but never past what the vault has kept.
+
+    Triage holds no offsets of its own. A group's offset that was moved ahead would step over
+    demands; the vault knows how far each partition was really read. What it keeps nothing of (dead
+    letters, follow-ups without words) may be triaged again by this, which changes nothing.
+    """
+
+    vault: Vault
+    cluster: Cluster
+
+    async def starts(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
+        """Return where to start instead of the group's offset; see `check`."""
+        return await asyncio.to_thread(self.check, list(partitions))
+
+    def check(self, partitions: list[Partition]) -> dict[Partition, int]:
+        """Return the partitions whose group's offset lies past what was read, and where to start there.
+
+        Raises:
+            ClusterError: the cluster does not answer.
+            VaultUnavailableError: the vault does not answer.
+        """
+        committed = self.cluster.committed(TRIAGE_GROUP, partitions)
+        kept = {
+            Partition(topic, number): offset
+            for (topic, number), offset in self.vault.reached({each.topic for each in committed}).items()
+        }
+        past = {each: kept.get(each, 0) for each, offset in committed.items() if offset > kept.get(each, 0)}
+        starts = self.cluster.starts(past)
+        return {each: min(committed[each], max(offset, starts[each])) for each, offset in past.items()}

@@ -40,7 +40,7 @@ from streams.process import RESTARTS
 from streams.producer import BatchProducer
 from streams.records import Record
 from streams.settings import Settings
-from streams.takeover import Takeover
+from streams.takeover import Resume, Takeover
 from streams.ticker import Ticker
 from streams.triage import Triage
 
@@ -217,11 +217,9 @@ def _triage(settings: Settings) -> Role:
         fault_point(os.environ),
     )
 
-    async def _starts(_partitions: Iterable[Partition]) -> Mapping[Partition, int]:
-        return {}
-
+    resume = Resume(vault, Cluster(settings.access()))
     names = [topics.intake(channel) for channel in city.channels]
-    return Role(TRIAGE_GROUP, names, triage.settle, _starts, lambda: None, registry, metrics, [vault.close])
+    return Role(TRIAGE_GROUP, names, triage.settle, resume.starts, lambda: None, registry, metrics, [vault.close])
 
 
 # ---- casework ---------------------------------------------------------------------------------------
