@@ -1,7 +1,8 @@
 """Fault points: places where a test may kill the process; nobody else sets the variable.
 
 `YIWANG_FAULTS` names a file. While that file says `WORKER STEP` (`casework-0 write`), the worker of that name
-takes it away when it passes that step and dies by SIGKILL: once, however often it is started again.
+takes it away when it passes that step and dies by SIGKILL: once, however often it is started again. With a
+third word it gets that signal instead (`casework-0 derive STOP`).
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ def fault_point(environment: Mapping[str, str], arguments: Sequence[str] | None 
 
     def _die(step: str) -> None:
         try:
-            worker, wanted = file.read_text().split()
+            worker, wanted, *how = file.read_text().split()
             if worker not in words or wanted != step:
                 return
+            number = signal.Signals["SIG" + (how or ["KILL"])[0]]
             file.replace(file.with_name(file.name + FIRED))
-        except (OSError, ValueError):  # no order, or one half written
+        except (OSError, ValueError, KeyError):  # no order, or one half written
             return
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), number)
 
     return _die
