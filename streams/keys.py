@@ -7,6 +7,7 @@ so that a rotation interrupts nobody.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ FRESH_SECONDS = 0.2
 
 _PRIVATE = 0o600
 _FOLDER = 0o700
+
+_log = logging.getLogger(__name__)
 
 
 class SigningKeyError(Exception):
@@ -45,7 +48,7 @@ def issue(folder: Path, unit: str) -> UnitKey:
     Raises:
         SigningKeyError: it has one.
     """
-    if _file(folder, unit).exists():
+    if keys_of(folder, unit):
         raise SigningKeyError(f"{unit} has a key already; rotate it with: yiwang unit key rotate {unit}")
     return _add(folder, unit, [])
 
@@ -83,18 +86,28 @@ def current(folder: Path, unit: str) -> UnitKey:
 
 
 def keys_of(folder: Path, unit: str) -> list[UnitKey]:
-    """Return a unit's keys, oldest first."""
+    """Return a unit's keys, oldest first.
+
+    Raises:
+        SigningKeyError: others can read the file, or it is damaged.
+    """
     file = _file(folder, unit)
     if not file.exists():
         return []
     if file.stat().st_mode & 0o077:
         raise SigningKeyError(f"{file} can be read by others; run: chmod 600 {file}")
-    stored = json.loads(file.read_text())
-    return [UnitKey(unit, each["key_id"], bytes.fromhex(each["secret"]), each["issued_at"]) for each in stored]
+    try:
+        stored = json.loads(file.read_text())
+        return [UnitKey(unit, each["key_id"], bytes.fromhex(each["secret"]), each["issued_at"]) for each in stored]
+    except (ValueError, TypeError, KeyError) as error:
+        raise SigningKeyError(
+            f"{file} is damaged: put a copy back, or remove it and run: yiwang unit key issue {unit}"
+        ) from error
 
 
-_Keys = tuple[int, Mapping[str, UnitKey]]
-"""When a file was last written (ns), and the keys in it by id."""
+_Stamp = tuple[int, int]
+_Keys = tuple[_Stamp, Mapping[str, UnitKey]]
+"""What changes with every change of a file or of its permissions (inode, ns), and the keys in it by id."""
 
 
 class KeyRing:
@@ -111,19 +124,31 @@ class KeyRing:
             return None
         seen = self._seen.get(unit)
         if seen is None or monotonic() - seen[0] > FRESH_SECONDS:
-            seen = (monotonic(), self._look(unit, seen))
+            found = self._look(unit, seen)
+            if found is None:  # not remembered: whoever invents units must not fill the memory
+                self._seen.pop(unit, None)
+                return None
+            seen = (monotonic(), found)
             self._seen[unit] = seen
         return seen[1][1].get(key_id)
 
-    def _look(self, unit: str, seen: tuple[float, _Keys] | None) -> _Keys:
-        """Read a unit's file again if it has changed."""
+    def _look(self, unit: str, seen: tuple[float, _Keys] | None) -> _Keys | None:
+        """Read a unit's file again if it has changed; None when there is none.
+
+        A file that cannot be trusted holds no key: its unit's replies are refused, and no other unit waits for that.
+        """
         try:
-            stamp = _file(self._folder, unit).stat().st_mtime_ns
+            there = _file(self._folder, unit).stat()
         except OSError:
-            return 0, {}
+            return None
+        stamp = (there.st_ino, there.st_ctime_ns)
         if seen is not None and seen[1][0] == stamp:
             return seen[1]
-        return stamp, {key.key_id: key for key in keys_of(self._folder, unit)}
+        try:
+            return stamp, {key.key_id: key for key in keys_of(self._folder, unit)}
+        except (SigningKeyError, OSError) as error:
+            _log.error("the replies of %s are refused: %s", unit, error)
+            return stamp, {}
 
 
 def _file(folder: Path, unit: str) -> Path:
