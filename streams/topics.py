@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from routers.city import City
-
 from routers.demand import TEXT_LIMIT
 from streams.messages import (
     COMMAND,
