@@ -55,7 +55,7 @@ LAMPS, DESK = "U-LIGHT", "H-HOTLINE"
 """Whose work that is, and who calls back when it is done."""
 
 
-def until(fact: Callable[[], T], seconds: float, what: str) -> T:
+def until(fact: Callable[[], T | None], seconds: float, what: str) -> T:
     """Wait until something is so, and return it.
 
     Raises:
@@ -181,17 +181,23 @@ class Installation:
         """The process id of the embedded broker."""
         return int((self.data / "kafka" / "broker.pid").read_text())
 
-    def arm(self, worker: str, step: str) -> None:
-        """Order the death of a worker at its next passing of a step."""
+    @property
+    def process(self) -> psutil.Process:
+        """The supervisor."""
+        assert self._process is not None
+        return psutil.Process(self._process.pid)
+
+    def arm(self, worker: str, step: str, signal_name: str = "KILL") -> None:
+        """Order a worker's death, or its sleep by `STOP`, at its next passing of a step."""
         fired = self.order.with_name(self.order.name + faults.FIRED)
         fired.unlink(missing_ok=True)
         fresh = self.order.with_name(self.order.name + ".new")
-        fresh.write_text(f"{worker} {step}")
+        fresh.write_text(f"{worker} {step} {signal_name}")
         fresh.replace(self.order)
 
     def died(self) -> None:
         """Wait until the order was carried out."""
-        until(self.order.with_name(self.order.name + faults.FIRED).exists, SECONDS, "the worker dies as ordered")
+        until(self.order.with_name(self.order.name + faults.FIRED).exists, SECONDS, "the worker stops as ordered")
 
     def bury(self, group: str) -> None:
         """Take the group's dead members out, as its operator may; Kafka itself waits for the session's end."""
@@ -210,7 +216,7 @@ class Installation:
 
     @cached_property
     def _settings(self) -> Settings:
-        return Settings(data=self.data, **{name: value for name, value in self.settings.items() if name == "ledger"})
+        return Settings(data=self.data, ledger=self.settings.get("ledger"))
 
     @property
     def bootstrap(self) -> str:
@@ -229,6 +235,14 @@ class Installation:
     def units(self, *codes: str) -> DepartmentClient:
         """Connect as one unit or some."""
         return DepartmentClient(self.bootstrap, codes, self.keys)
+
+    def ends(self, topic: str) -> list[int]:
+        """Where the logs of a topic end, by partition."""
+        reader = Reader(KafkaAccess(bootstrap=self.bootstrap), "yiwang-test", [topic])
+        try:
+            return list(reader.ends().values())
+        finally:
+            reader.close()
 
     # -- looking --------------------------------------------------------------------------------
 
@@ -311,17 +325,12 @@ class Installation:
         seen: dict[str, Told] = {}
         for each in self.told(*queues) if queues else []:
             assert same(seen.setdefault(each.id, each), each), f"{each.id} on {each.topic} says two things"
-        numbered = Counter(
-            (
-                each.topic,
-                each.key,
-                wire.header(each.headers, wire.SEQUENCE_HEADER),
-                wire.header(each.headers, wire.REPLY_HEADER),
-            )
-            for each in seen.values()
-        )
-        doubled = [place for place, number in numbered.items() if number > 1]
-        assert not doubled, f"queued twice: {doubled}"
+        shown: dict[tuple[str, bytes | None, str], bytes | None] = {}
+        for each in seen.values():
+            number = wire.header(each.headers, wire.SEQUENCE_HEADER) or "0"
+            if number != "0":  # the answer to a reply about no case
+                value = shown.setdefault((each.topic, each.key, number), each.value)
+                assert value == each.value, f"{each.topic} shows two things as number {number} of {each.key!r}"
 
 
 def same(one: Told, other: Told) -> bool:

@@ -50,10 +50,8 @@ def test_a_worker_killed_at_a_step_loses_nothing_and_does_nothing_twice(
         results = units.result_of(calls, SECONDS)
         assert [results[each].code for each in calls] == ["applied"] * len(calls)
 
-    after = until(
-        lambda: (now := town.worker(worker))["restarts"] == before["restarts"] + 1 and now, SECONDS, "it is counted"
-    )
-    assert after["pid"] != before["pid"]
+    until(lambda: town.worker(worker)["restarts"] == before["restarts"] + 1, SECONDS, "the death is counted")
+    assert town.worker(worker)["pid"] != before["pid"]
     assert town.fates(older + younger) == dict.fromkeys(older + younger, WHOLE_LIFE)
     town.check_once()
 
@@ -67,3 +65,25 @@ def test_a_killed_worker_comes_back_when_kafka_itself_gives_its_partitions_on(to
         assert len(channel.wait_for(demands, SECONDS)) == AT_ONCE
     assert town.pid("casework-0") != dead
     town.check_once()
+
+
+def test_a_broker_killed_under_load_loses_nothing(town: Installation) -> None:
+    with town.channel() as channel, town.units(LAMPS) as unit:
+        demands = channel.submit_many({"text": STREETLIGHT} for _ in range(20))
+        replies = [unit.accept(case_id) for case_id in channel.wait_for(demands, SECONDS)]
+        demands += [channel.submit(STREETLIGHT) for _ in range(20)]
+        dead = town.kafka_pid
+        psutil.Process(dead).kill()
+        demands += [channel.submit(STREETLIGHT) for _ in range(20)]
+        replies += [unit.contact(case_id, "已电话联系") for case_id in demands[:20]]
+        receipts = channel.wait_for(demands, 2 * SECONDS)
+        assert {each.code for each in receipts.values()} <= {"accepted", "duplicate"}
+        assert len(receipts) == len(demands)
+        results = unit.result_of(replies, SECONDS)
+        assert [results[each].code for each in replies] == ["applied"] * len(replies)
+    assert town.kafka_pid != dead
+    town.check_once()
+    opened = ["registered", "dispatched"]
+    assert town.fates(demands) == {
+        each: [*opened, "accepted", "contacted"] if number < 20 else opened for number, each in enumerate(demands)
+    }

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from routers.case import decide
 from routers.demand import Classification, DemandKind, ResolvedPlace, Ruling, Verdict
 from routers.inputs import Input
 from routers.life import Case, CaseState, Decision
@@ -331,7 +332,7 @@ def test_a_worker_that_wakes_after_another_took_its_partition_changes_nothing(of
     case_ids = [office.case_id() for _ in range(4)]
     records = [office.demand(each) for each in case_ids]
     other = office.worker()
-    slept = []
+    slept: list[str] = []
 
     def sleep(step: str) -> None:
         if step == "derive" and not slept:
@@ -351,7 +352,7 @@ def test_a_case_that_changes_under_a_batch_is_decided_anew(office: Office) -> No
     other.transact([office.demand(case_id)])
     note = wire.Note(reply_id="n1", unit=LAMPS, case_id=case_id, at=NINE, text="已派人")
     elsewhere = office.reply(note, partition=1)
-    met = []
+    met: list[str] = []
 
     def meet(step: str) -> None:
         if step == "derive" and not met:
@@ -411,14 +412,13 @@ def test_a_ledger_that_stays_away_ends_the_worker(office: Office, monkeypatch: p
 
 def poison(monkeypatch: pytest.MonkeyPatch, *poisoned: str) -> None:
     """Let the decision about these cases fail, as a bug of ours would."""
-    real = module.decide
 
-    def decide(case: Case | None, given: Input, now: datetime, city: Any) -> Decision:
+    def decide_or_fail(case: Case | None, given: Input, now: datetime, city: Any) -> Decision:
         if case is not None and case.case_id in poisoned:
             raise ZeroDivisionError
-        return real(case, given, now, city)
+        return decide(case, given, now, city)
 
-    monkeypatch.setattr(module, "decide", decide)
+    monkeypatch.setattr(module, "decide", decide_or_fail)
 
 
 @pytest.mark.parametrize("place", [0, 4, 8])
@@ -473,10 +473,10 @@ def test_a_unit_hears_that_its_reply_became_a_dead_letter(office: Office, monkey
 def test_a_run_of_our_own_failures_stops_the_worker_before_a_topic_is_drained(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def decide(*_arguments: Any) -> Decision:
+    def fail(*_arguments: Any) -> Decision:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(module, "decide", decide)
+    monkeypatch.setattr(module, "decide", fail)
     records = [office.demand(office.case_id()) for _ in range(OWN_FAILURES + 5)]
     with pytest.raises(HaltError, match="cannot be decided: ZeroDivisionError"):
         office.worker().transact(records)

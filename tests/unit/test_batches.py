@@ -1,0 +1,221 @@
+"""From a stream to batches: what waits is taken whole, and nothing is acknowledged before it is settled."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import pytest
+from faust.types import TP
+
+from sinks.ledger import Partition
+from streams import batches as module
+from streams.batches import Batches
+from streams.offsets import OwnOffsetsConsumer, Settled
+from streams.records import Record
+
+SECONDS = 10.0
+HERE = Partition("demands", 0)
+
+
+class HaltedError(BaseException):
+    """The process would have ended here."""
+
+
+@pytest.fixture(autouse=True)
+def halted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Why the process would have ended."""
+    reasons: list[str] = []
+
+    def halt(reason: object) -> NoReturn:
+        reasons.append(str(reason))
+        raise HaltedError
+
+    monkeypatch.setattr(module, "halt", halt)
+    return reasons
+
+
+@dataclass
+class Event:
+    """What Faust hands over, as far as batches look at it."""
+
+    offset: int
+    log: list[str]
+    message: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.message = SimpleNamespace(
+            topic=HERE.topic, partition=0, offset=self.offset, key=b"k", value=b"v", headers=None, timestamp=0.0
+        )
+
+    def ack(self) -> None:
+        self.log.append(f"ack {self.offset}")
+
+
+class Bench:
+    """Batches over a stream of so many events; notes in order what happens to them."""
+
+    def __init__(self, settle: Callable[[Sequence[Record]], object] = lambda _records: None) -> None:
+        self.log: list[str] = []
+        self.sizes: list[int] = []
+        self.settled = Settled()
+        self._also = settle
+        self.batches = Batches(self._settle, self.settled, lambda: self.log.append("idle"))
+
+    def _settle(self, records: Sequence[Record]) -> dict[Partition, int]:
+        self._also(records)
+        self.sizes.append(len(records))
+        self.log.append(f"settle {records[0].offset}-{records[-1].offset}")
+        return {HERE: records[-1].next_offset}
+
+    async def stream(self, offsets: Iterable[int]) -> AsyncIterator[Event]:
+        for offset in offsets:
+            yield Event(offset, self.log)
+
+    @property
+    def acked(self) -> list[int]:
+        return [int(each.split()[1]) for each in self.log if each.startswith("ack")]
+
+    def play(self, story: Callable[[], Awaitable[object]]) -> None:
+        """Run the settling task beside a story, until the story ends."""
+
+        async def both() -> None:
+            task = asyncio.create_task(self.batches.run())
+            try:
+                await asyncio.wait_for(story(), SECONDS)
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+        asyncio.run(both())
+
+    async def until(self, fact: Callable[[], object]) -> None:
+        while not fact():  # noqa: ASYNC110 - what is waited for is told by nobody
+            await asyncio.sleep(0.001)
+
+
+def test_all_that_waits_is_one_batch_settled_first_and_acknowledged_in_order() -> None:
+    bench = Bench()
+
+    async def story() -> None:
+        await bench.batches.feed(bench.stream(range(100)))
+        await bench.until(lambda: len(bench.acked) == 100)
+
+    bench.play(story)
+    assert bench.sizes == [100]
+    assert bench.log[0] == "settle 0-99"
+    assert bench.acked == list(range(100))
+    assert bench.settled.get(TP("demands", 0)) == 100
+
+
+def test_what_comes_while_a_batch_is_settled_makes_the_next_one() -> None:
+    going_on = threading.Event()
+    bench = Bench(lambda records: going_on.wait(SECONDS) if records[0].offset == 0 else None)
+
+    async def story() -> None:
+        await bench.batches.feed(bench.stream(range(1)))
+        await bench.until(lambda: bench.batches.waiting == 0)
+        await bench.batches.feed(bench.stream(range(1, 50)))
+        assert not bench.acked
+        going_on.set()
+        await bench.until(lambda: len(bench.acked) == 50)
+
+    bench.play(story)
+    assert bench.sizes == [1, 49]
+    assert bench.acked == list(range(50))
+
+
+def test_a_batch_is_bounded_and_the_rest_waits_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LARGEST", 10)
+    bench = Bench()
+
+    async def story() -> None:
+        await bench.batches.feed(bench.stream(range(25)))
+        await bench.until(lambda: len(bench.acked) == 25)
+
+    bench.play(story)
+    assert bench.sizes == [10, 10, 5]
+
+
+def test_a_full_buffer_holds_the_stream_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAITING", 5)
+    monkeypatch.setattr(module, "LARGEST", 5)
+    going_on = threading.Event()
+    bench = Bench(lambda _records: going_on.wait(SECONDS))
+    most: list[int] = []
+
+    async def story() -> None:
+        feeding = asyncio.create_task(bench.batches.feed(bench.stream(range(100))))
+        await bench.until(lambda: bench.batches.waiting == 5)
+        most.append(bench.batches.waiting)
+        going_on.set()
+        await feeding
+        await bench.until(lambda: len(bench.acked) == 100)
+
+    bench.play(story)
+    assert most == [5]
+    assert max(bench.sizes) == 5
+
+
+def test_a_failing_batch_ends_the_process_with_nothing_of_it_acknowledged(halted: list[str]) -> None:
+    def fail(records: Sequence[Record]) -> None:
+        if records[0].offset >= 3:
+            raise ZeroDivisionError("poison")
+
+    bench = Bench(fail)
+
+    async def story() -> None:
+        await bench.batches.feed(bench.stream(range(3)))
+        await bench.until(lambda: len(bench.acked) == 3)
+        await bench.batches.feed(bench.stream(range(3, 6)))
+        await bench.until(lambda: halted)
+
+    bench.play(story)
+    assert halted == ["ZeroDivisionError('poison')"]
+    assert bench.acked == [0, 1, 2]
+    assert bench.settled.get(TP("demands", 0)) == 3
+
+
+def test_a_chore_that_fails_ends_the_process_too(halted: list[str]) -> None:
+    bench = Bench()
+
+    def idle() -> None:
+        raise OSError("disk full")
+
+    bench.batches.idle = idle
+
+    async def story() -> None:
+        await bench.batches.feed(bench.stream(range(1)))
+        await bench.until(lambda: halted)
+
+    bench.play(story)
+    assert halted == ["OSError('disk full')"]
+
+
+def test_chores_are_done_when_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IDLE", 0.01)
+    bench = Bench()
+    bench.play(lambda: bench.until(lambda: bench.log == ["idle"] * 3))
+    assert not bench.sizes
+
+
+def test_a_commit_says_what_was_settled_and_never_what_was_acknowledged() -> None:
+    """Faust's own list is made to look as after a rebalance: later events acknowledged, the first in flight."""
+    here = TP("demands", 0)
+    settled = Settled()
+
+    class Consumer(OwnOffsetsConsumer):
+        def __init__(self) -> None:  # only what the decision about offsets looks at
+            self._acked = {here: [5, 6, 7]}
+            self._acked_index = {here: {5, 6, 7}}
+            self._gap: Any = {}
+
+    Consumer.settled = settled
+    consumer = Consumer()
+    assert consumer._new_offset(here) is None
+    settled.settle({HERE: 4})
+    assert consumer._new_offset(here) == 4
+    settled.forget([here])
+    assert consumer._new_offset(here) is None
