@@ -538,8 +538,11 @@ _FIRST_MISTAKE: Iterable[tuple[tuple[str, ...], str, str, str]] = (
 )
 
 
-LARGEST = TEXT_LIMIT * 4 * 4 * 4
+LARGEST = 2 * 1_048_588
 """Bytes of the largest value any topic takes. A compressed record may hide more, and is not even parsed."""
+
+_MANY_MISTAKES = 1000
+"""Listing pydantic's mistakes costs 7 µs each, and a list of a megabyte can hold half a million of them."""
 
 
 def decode(adapter: TypeAdapter[M], value: bytes | None) -> M:
@@ -569,6 +572,8 @@ def _reading_error(error: ValidationError) -> UndecodableError:
 
     The first mistake names it, unless the schema is unknown: then all others follow from that.
     """
+    if error.error_count() > _MANY_MISTAKES:
+        return UndecodableError("invalid", f"{error.error_count()} mistakes")
     mistakes = error.errors(include_url=False, include_input=False, include_context=False)
     newer = [each for each in mistakes if each["type"] == "literal_error" and each["loc"][-1:] == ("schema",)]
     first = (newer or mistakes)[0]

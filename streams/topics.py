@@ -16,6 +16,7 @@ from streams.messages import (
     COMMAND,
     DEADLETTER,
     INTAKE,
+    LETTER_HEADER,
     OUTCOME,
     REPLY,
     TRIAGED,
@@ -271,24 +272,27 @@ def asyncapi(city: City, version: str, partitions: int = PARTITIONS) -> dict[str
                 "summary": who,
                 "channel": {"$ref": f"#/channels/{topic.name.replace('/', '~1')}"},
             }
-    names = [kind.pattern.partition(".")[0] for kind in REGISTRY]
     return {
         "asyncapi": "3.0.0",
         "info": {"title": f"Yiwang: {city.zh}", "version": version, "license": {"name": "Apache-2.0"}},
         "defaultContentType": "application/json",
         "channels": channels,
         "operations": operations,
-        "components": {
-            "messages": {
-                name: {
-                    "name": name,
-                    "contentType": "application/json",
-                    "payload": {"$ref": f"#/components/schemas/{name}Value"},
-                }
-                for name in names
-            },
-            "schemas": schemas,
-        },
+        "components": {"messages": dict(map(_message, REGISTRY)), "schemas": schemas},
+    }
+
+
+def _message(kind: TopicKind) -> tuple[str, dict[str, Any]]:
+    """Return the name and the AsyncAPI message of a kind of topic."""
+    name = kind.pattern.partition(".")[0]
+    value = {"$ref": f"#/components/schemas/{name}Value"}
+    if kind.pattern != DEADLETTERS:
+        return name, {"name": name, "contentType": "application/json", "payload": value}
+    return name, {
+        "name": name,
+        "contentType": "application/octet-stream",
+        "headers": {"type": "object", "properties": {LETTER_HEADER: value}, "required": [LETTER_HEADER]},
+        "payload": {"description": "The original bytes, sealed by the vault."},
     }
 
 
