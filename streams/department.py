@@ -1,6 +1,6 @@
 """The department client: what a unit needs to see its work and to reply to it.
 
-    with DepartmentClient("127.0.0.1:9092", "D-CITYMGT", Path("keys")) as unit:
+    with DepartmentClient("127.0.0.1:9092", "D-URBAN", Path("keys")) as unit:
         for change in unit.follow():
             if change.item is not None and not change.item.accepted:
                 reply = unit.accept(change.item)

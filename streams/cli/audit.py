@@ -13,6 +13,7 @@ from rich.table import Table
 from sinks.audit import COUNTED, AuditReport
 from sinks.audit import audit as prove
 from streams.cli.common import Data, Installation, Json, Kafka, find, notes, settings_of, show
+from streams.cli.databases import opened_ledger
 from streams.cli.errors import DONE, NO
 from streams.intake_log import intake_logs
 
@@ -44,11 +45,8 @@ def audit(
 
 
 def _proof(installation: Installation) -> AuditReport:
-    engine = installation.ledger()
-    try:
+    with opened_ledger(installation) as engine:
         return prove(engine, intake_logs(installation.access.librdkafka()))
-    finally:
-        engine.dispose()
 
 
 def _tell(console: Console, report: AuditReport) -> None:

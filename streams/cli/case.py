@@ -16,6 +16,7 @@ from routers.receipt import parse_receipt
 from sinks.cases import CaseLine, case_file, case_list
 from sinks.queries import snapshot
 from streams.cli.common import Data, Json, find, settings_of, show
+from streams.cli.databases import opened_ledger
 from streams.cli.errors import NO, WRONG, Stop
 from streams.clock import for_people
 from streams.submission import RowError, parse_time
@@ -25,7 +26,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="Look up case
 Ledger = Annotated[str | None, typer.Option("--ledger", help="SQLAlchemy URL; default: the installation's.")]
 
 
-@app.command("show", epilog="Example: yiwang case show --receipt 7K3M-Q2WX-9TDNA")
+@app.command("show", epilog="Example: yiwang case show --receipt QE79-5SKF-AEA52")
 def show_case(
     case_id: Annotated[str | None, typer.Argument(help="The case id, which is the demand id.")] = None,
     receipt: Annotated[str | None, typer.Option("--receipt", help="The receipt number instead.")] = None,
@@ -40,16 +41,14 @@ def show_case(
         name = parse_receipt(receipt) if receipt is not None else str(case_id)
     except ValueError as error:
         raise Stop(WRONG, f"{error}; compare it with the citizen's") from None
-    engine = find(settings_of(data=data, ledger=ledger)).ledger()
-    with snapshot(engine) as moment:
+    with opened_ledger(find(settings_of(data=data, ledger=ledger))) as engine, snapshot(engine) as moment:
         found = case_file(moment, name)
-    engine.dispose()
     if found is None:
         raise Stop(NO, f"the ledger has no case {name}; has it been triaged? see: yiwang status")
     show(found, as_json, lambda console: _tell(console, found))
 
 
-@app.command("list", epilog="Example: yiwang case list --unit D-CITYMGT --due-before '2026-11-24 18:00' --limit 20")
+@app.command("list", epilog="Example: yiwang case list --unit D-URBAN --due-before '2026-11-24 18:00' --limit 20")
 def list_cases(
     *,
     unit: Annotated[str | None, typer.Option("--unit", help="Held by this unit, or handled before it ended.")] = None,
@@ -64,10 +63,8 @@ def list_cases(
 ) -> None:
     """List cases, the most urgent first."""
     before = _time(due_before)
-    engine = find(settings_of(data=data, ledger=ledger)).ledger()
-    with snapshot(engine) as moment:
+    with opened_ledger(find(settings_of(data=data, ledger=ledger))) as engine, snapshot(engine) as moment:
         lines = case_list(moment, unit=unit, state=state.value if state else None, due_before=before, limit=limit)
-    engine.dispose()
     show({"cases": [asdict(line) for line in lines]}, as_json, lambda console: console.print(_table(lines)))
 
 

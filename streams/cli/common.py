@@ -17,14 +17,10 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from sqlalchemy import Engine
 
-from sinks.database import open_engine
-from sinks.schema import check_schema
 from streams.cli.errors import UNREACHABLE, WRONG, Stop
 from streams.kafka_access import KafkaAccess
 from streams.settings import Settings
-from streams.up import UP_FILE
 
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of the installation.", show_default="yiwang-data")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
@@ -32,7 +28,8 @@ Kafka = Annotated[
     str | None, typer.Option("--kafka", metavar="HOST:PORT", help="Broker; default: that of the running installation.")
 ]
 
-_SQLITE = "sqlite:///"
+STATE_FILE = "up.json"
+"""What `streams.up` writes about itself; its module would bring all that a worker needs."""
 
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
 """For progress and remarks: standard error, so that standard output is the result alone."""
@@ -98,37 +95,16 @@ class Installation:
         given = "city" in self.settings.model_fields_set or self.state is None
         return self.settings.city if given else Path(self.state["city"]) if self.state else self.settings.city
 
-    def ledger(self) -> Engine:
-        """Open the ledger for reading; it needs nothing that runs.
-
-        Raises:
-            Stop: there is none.
-        """
-        require_file(self.ledger_url, self.settings.data)
-        engine = open_engine(self.ledger_url, read_only=True)
-        check_schema(engine)
-        return engine
-
     def not_running(self) -> Stop:
         """Return what to say where an installation must run and none does."""
         data = self.settings.data
         return Stop(UNREACHABLE, f"no installation is running in {data}; start it with: yiwang up --data {data}")
 
 
-def require_file(url: str, data: Path) -> None:
-    """Make sure that a SQLite file is there: opening it would make an empty one.
-
-    Raises:
-        Stop: it is not.
-    """
-    if url.startswith(_SQLITE) and not Path(url.removeprefix(_SQLITE)).exists():
-        raise Stop(UNREACHABLE, f"there is no installation in {data}; make one with: yiwang up --data {data}")
-
-
 def find(settings: Settings) -> Installation:
     """Look whether an installation runs in the data folder."""
     try:
-        state = json.loads((settings.run / UP_FILE).read_text())
+        state = json.loads((settings.run / STATE_FILE).read_text())
         alive = psutil.pid_exists(int(state["pid"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Installation(settings, None)

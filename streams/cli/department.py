@@ -26,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     help="Work as a unit: see its queue, reply to cases.",
-    epilog="Example: yiwang department D-CITYMGT accept 7K3M-Q2WX-9TDNA",
+    epilog="Example: yiwang department D-URBAN accept QE79-5SKF-AEA52",
 )
 
 _RESULT_SECONDS = 30.0
@@ -63,7 +63,7 @@ def department(
     context.obj = Desk(unit, data, kafka, keys)
 
 
-@app.command(epilog="Example: yiwang department D-CITYMGT work --follow")
+@app.command(epilog="Example: yiwang department D-URBAN work --follow")
 def work(
     context: typer.Context,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what changes, until Ctrl-C.")] = False,
@@ -82,7 +82,7 @@ def work(
     show(document, as_json, lambda console: console.print(_table(items)))
 
 
-@app.command(epilog="Example: yiwang department D-CITYMGT accept 7K3M-Q2WX-9TDNA")
+@app.command(epilog="Example: yiwang department D-URBAN accept QE79-5SKF-AEA52")
 def accept(
     context: typer.Context,
     case: Case,
@@ -96,7 +96,7 @@ def accept(
     _reply(context, case, data, as_json, lambda client, item: client.accept(item, **_who(by, reply_id)))
 
 
-@app.command(epilog="Example: yiwang department D-CITYMGT contact 7K3M-Q2WX-9TDNA --text 已电话联系")
+@app.command(epilog="Example: yiwang department D-URBAN contact QE79-5SKF-AEA52 --text 已电话联系")
 def contact(
     context: typer.Context,
     case: Case,
@@ -111,7 +111,7 @@ def contact(
     _reply(context, case, data, as_json, lambda client, item: client.contact(item, text, **_who(by, reply_id)))
 
 
-@app.command(epilog="Example: yiwang department D-CITYMGT note 7K3M-Q2WX-9TDNA --text 已派维修队")
+@app.command(epilog="Example: yiwang department D-URBAN note QE79-5SKF-AEA52 --text 已派维修队")
 def note(
     context: typer.Context,
     case: Case,
@@ -135,7 +135,7 @@ class Result(StrEnum):
     UNSOLVABLE = "unsolvable"
 
 
-@app.command(epilog="Example: yiwang department D-CITYMGT answer 7K3M-Q2WX-9TDNA --text 路灯已修复")
+@app.command(epilog="Example: yiwang department D-URBAN answer QE79-5SKF-AEA52 --text 路灯已修复")
 def answer(
     context: typer.Context,
     case: Case,
@@ -158,9 +158,7 @@ def answer(
     )
 
 
-@app.command(
-    "return", epilog="Example: yiwang department D-CITYMGT return 7K3M-Q2WX-9TDNA --reason R1 --propose D-WATER"
-)
+@app.command("return", epilog="Example: yiwang department D-URBAN return QE79-5SKF-AEA52 --reason R1 --propose D-WATER")
 def return_(
     context: typer.Context,
     case: Case,
@@ -186,9 +184,7 @@ def return_(
     )
 
 
-@app.command(
-    epilog="Example: yiwang department H-HOTLINE dispatch 7K3M-Q2WX-9TDNA --to D-CITYMGT --reason 市容管理职责"
-)
+@app.command(epilog="Example: yiwang department H-HOTLINE dispatch QE79-5SKF-AEA52 --to D-URBAN --reason 市容管理职责")
 def dispatch(
     context: typer.Context,
     case: Case,
@@ -215,7 +211,7 @@ def dispatch(
     )
 
 
-@app.command(epilog="Example: yiwang department H-HOTLINE decline 7K3M-Q2WX-9TDNA --code COURT --text 请向法院提起诉讼")
+@app.command(epilog="Example: yiwang department H-HOTLINE decline QE79-5SKF-AEA52 --code COURT --text 请向法院提起诉讼")
 def decline(
     context: typer.Context,
     case: Case,
@@ -231,7 +227,7 @@ def decline(
     _reply(context, case, data, as_json, lambda client, item: client.decline(item, code, text, **_who(by, reply_id)))
 
 
-@app.command("call-back", epilog="Example: yiwang department H-HOTLINE call-back 7K3M-Q2WX-9TDNA --solved --satisfied")
+@app.command("call-back", epilog="Example: yiwang department H-HOTLINE call-back QE79-5SKF-AEA52 --solved --satisfied")
 def call_back(
     context: typer.Context,
     case: Case,

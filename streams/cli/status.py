@@ -7,12 +7,14 @@ from typing import Any
 import typer
 from confluent_kafka import KafkaException
 from rich.console import Console
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from sinks.database import UnavailableError
 from sinks.schema import SchemaError, schema_version
 from streams.cityfile import CityError, load_city
 from streams.cli.common import Data, Installation, Json, Kafka, find, settings_of, show
+from streams.cli.databases import opened_ledger
 from streams.cli.errors import DONE, UNREACHABLE, Stop
 from streams.client import ClientError, broker_version
 from streams.clock import now
@@ -55,28 +57,28 @@ def _document(installation: Installation) -> tuple[dict[str, Any], list[str]]:
         except ClientError as error:
             troubles.append(str(error))
     try:
-        engine = installation.ledger()
-    except (Stop, UnavailableError, SchemaError, SQLAlchemyError) as error:
+        with opened_ledger(installation) as engine:
+            document["ledger"]["schema"] = schema_version(engine)
+            if not troubles:
+                document |= _backlog(installation, engine)
+    except (Stop, ClusterError, CityError, KafkaException, UnavailableError, SchemaError, SQLAlchemyError) as error:
         troubles.append(str(error))
-        return document, troubles
-    try:
-        document["ledger"]["schema"] = schema_version(engine)
-        if not troubles:
-            backlog = Backlog(installation.access, list(load_city(installation.city).channels), engine, now)
-            figures = backlog.figures()
-            backlog.close()
-            document |= {
-                "lag": sum(figures.lag.values()),
-                "lag_by_topic": dict(figures.lag),
-                "unaccounted": figures.unaccounted,
-                "oldest_unaccounted_s": round(figures.oldest_unaccounted_seconds, 1),
-            }
-    except (ClusterError, CityError, KafkaException, UnavailableError, SQLAlchemyError) as error:
-        troubles.append(str(error))
-    finally:
-        engine.dispose()
     document["ready"] = not troubles and bool(state.get("ready", True))
     return document, troubles
+
+
+def _backlog(installation: Installation, engine: Engine) -> dict[str, Any]:
+    backlog = Backlog(installation.access, list(load_city(installation.city).channels), engine, now)
+    try:
+        figures = backlog.figures()
+    finally:
+        backlog.close()
+    return {
+        "lag": sum(figures.lag.values()),
+        "lag_by_topic": dict(figures.lag),
+        "unaccounted": figures.unaccounted,
+        "oldest_unaccounted_s": round(figures.oldest_unaccounted_seconds, 1),
+    }
 
 
 def _without_password(url: str) -> str:

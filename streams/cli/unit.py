@@ -24,21 +24,21 @@ def unit() -> None:
     """Keys with which units sign their replies."""
 
 
-@key.command(epilog="Example: yiwang unit key issue D-CITYMGT")
+@key.command(epilog="Example: yiwang unit key issue D-URBAN")
 def issue(unit: Unit, data: Data = None, as_json: Json = False) -> None:
     """Make a unit's first key."""
     installation = _installation(unit, data)
     _tell(keys.issue(installation.settings.keys, unit), installation, as_json)
 
 
-@key.command(epilog="Example: yiwang unit key rotate D-CITYMGT")
+@key.command(epilog="Example: yiwang unit key rotate D-URBAN")
 def rotate(unit: Unit, data: Data = None, as_json: Json = False) -> None:
     """Make a new key; the old one holds until `revoke`."""
     installation = _installation(unit, data)
     _tell(keys.rotate(installation.settings.keys, unit), installation, as_json)
 
 
-@key.command(epilog="Example: yiwang unit key revoke D-CITYMGT")
+@key.command(epilog="Example: yiwang unit key revoke D-URBAN")
 def revoke(unit: Unit, data: Data = None, as_json: Json = False) -> None:
     """Remove every key but the current one; where there is only one, that one."""
     folder = _installation(unit, data).settings.keys

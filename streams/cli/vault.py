@@ -12,9 +12,9 @@ from rich.markup import escape
 from routers.receipt import parse_receipt
 from sinks.cases import find_case
 from sinks.queries import snapshot
-from sinks.vault import Vault, load_or_make_key
-from streams.cli.common import Data, Installation, Json, find, require_file, settings_of, show
-from streams.cli.errors import NO, UNREACHABLE, WRONG, Stop
+from streams.cli.common import Data, Installation, Json, find, settings_of, show
+from streams.cli.databases import opened_ledger, opened_vault
+from streams.cli.errors import NO, WRONG, Stop
 from streams.clock import now
 from streams.messages import is_demand_id
 
@@ -26,11 +26,11 @@ app = typer.Typer(
 
 
 @app.callback()
-def vault() -> None:
+def _vault() -> None:
     """The originals of what citizens said; whoever looks is written down."""
 
 
-@app.command(epilog="Example: yiwang vault reveal 7K3M-Q2WX-9TDNA --purpose 回访联系当事人")
+@app.command(epilog="Example: yiwang vault reveal QE79-5SKF-AEA52 --purpose 回访联系当事人")
 def reveal(
     case: Annotated[str, typer.Argument(help="Case id, or receipt number.")],
     purpose: Annotated[str, typer.Option("--purpose", help="Why; it is written down.")],
@@ -44,15 +44,8 @@ def reveal(
         raise Stop(WRONG, "say why you look: --purpose")
     installation = find(settings_of(data=data))
     case_id = _case_id(installation, case)
-    file = installation.settings.data / "vault.key"
-    if not file.exists():
-        raise Stop(UNREACHABLE, f"there is no key {file}; bring it back from a backup, or name the right --data")
-    require_file(installation.vault_url, installation.settings.data)
-    opened = Vault(installation.vault_url, load_or_make_key(file))
-    try:
-        found = opened.reveal(case_id, purpose=purpose, who=who or getpass.getuser(), at=now())
-    finally:
-        opened.close()
+    with opened_vault(installation) as vault:
+        found = vault.reveal(case_id, purpose=purpose, who=who or getpass.getuser(), at=now())
     document = {"case_id": case_id, "purpose": purpose, "originals": found}
     if not found:
         raise Stop(NO, f"the vault holds nothing of {case_id}; that you looked is written down")
@@ -66,10 +59,8 @@ def _case_id(installation: Installation, case: str) -> str:
         receipt = parse_receipt(case)
     except ValueError as error:
         raise Stop(WRONG, str(error)) from None
-    engine = installation.ledger()
-    with snapshot(engine) as moment:
+    with opened_ledger(installation) as engine, snapshot(engine) as moment:
         found = find_case(moment, receipt)
-    engine.dispose()
     if found is None:
         raise Stop(NO, f"the ledger has no case with the receipt {receipt}")
     return found
