@@ -74,7 +74,7 @@ def run_lifecycles(settings: Settings, count: int, seed: int, progress: Progress
             with play.clients(running, patient=False):
                 for rate in STEADY_RATES:
                     waits = play.phase(rate * steady_s, rate)[0]
-                    done.latency_ms[rate] = {"p50": _percentile(waits, 50), "p99": _percentile(waits, 99)}
+                    done.latency_ms[rate] = {"p50": percentile(waits, 50), "p99": percentile(waits, 99)}
         progress("audit")
         _check(settings, running, done)
     if play.number != done.cases:
@@ -163,7 +163,7 @@ def _check(settings: Settings, running: Product, done: Lifecycles) -> None:
         done.problems.append(f"not all cases are closed: { {name: n for name, n in by_state.items() if n} }")
 
 
-def _percentile(values: Sequence[float], percent: int) -> float:
+def percentile(values: Sequence[float], percent: int) -> float:
     """Return the nearest-rank percentile."""
     ordered = sorted(values)
     return round(ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)], 1)

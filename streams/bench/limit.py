@@ -31,11 +31,16 @@ _WARM_UP = 4_000
 _IN_FLIGHT = 20_000
 """Messages handed over before the writer waits for their acknowledgements."""
 
-_LINGER_MS = 20
+_LINGER_MS = 200
+"""Long, for large batches: nobody waits for a single message here, and each batch costs the broker a flush."""
+
 _BATCH_BYTES = 2**18
 """Largest batch: below the smallest `max.message.bytes` of the topics, which counts whole batches."""
 
 _FETCH_BYTES = 8 * 2**20
+_LEAST_FETCH = 500_000
+_FETCH_WAIT_MS = 100
+"""Few, large fetches, for the same reason."""
 
 
 def kafka_limit(bootstrap: str, messages: Sequence[Sent]) -> float:
@@ -68,6 +73,8 @@ async def _write_and_read(bootstrap: str, messages: Sequence[Sent]) -> float:
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=_FETCH_BYTES,
         fetch_max_bytes=_FETCH_BYTES * 8,
+        fetch_min_bytes=_LEAST_FETCH,
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
     )
     await producer.start()
     await consumer.start()

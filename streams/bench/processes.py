@@ -51,6 +51,11 @@ def _stop(process: subprocess.Popen[bytes], seconds: float) -> None:
                 stream.close()
 
 
+def _last_words(log: Path) -> str:
+    words = log.read_text(errors="replace").strip().splitlines()
+    return words[-1] if words else "it said nothing"
+
+
 @dataclass(frozen=True, slots=True)
 class Product:
     """An installation that runs."""
@@ -76,12 +81,14 @@ def product(settings: Settings) -> Iterator[Product]:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
-            words = log.read_text(errors="replace").strip().splitlines()
-            raise BenchError(f"the installation did not start: {words[-1] if words else 'it said nothing'}")
+            raise BenchError(f"the installation did not start: {_last_words(log)}")
         ready = json.loads(line)
         pids = {each["role"]: each["pid"] for each in ready["workers"]}
         pids["broker"] = int((settings.data / "kafka" / "broker.pid").read_text(encoding="ascii"))
-        yield Product(ready["kafka"], pids)
+        try:
+            yield Product(ready["kafka"], pids)
+        except (BenchError, psutil.NoSuchProcess) as error:
+            raise BenchError(f"{error}; the installation says: {_last_words(log)}") from error
     finally:
         _stop(process, STOP_SECONDS)
 
@@ -120,8 +127,7 @@ class Party:
             self._process.stdin.flush()
             line = self._process.stdout.readline()
         if not line:
-            words = self._log.read_text(errors="replace").strip().splitlines()
-            raise BenchError(f"the bench's {self._role} ended: {words[-1] if words else 'it said nothing'}")
+            raise BenchError(f"the bench's {self._role} ended: {_last_words(self._log)}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

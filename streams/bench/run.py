@@ -19,6 +19,7 @@ from streams import topics
 from streams.bench import lifecycle, limit
 from streams.bench.processes import BenchError, disk_of
 from streams.bench.sample import Sample, take_sample
+from streams.bench.texts import Texts
 from streams.broker import BrokerError, EmbeddedKafka
 from streams.cityfile import CityError, load_city
 from streams.cluster import Cluster, ClusterError
@@ -75,7 +76,7 @@ def run_bench(name: str, settings: Settings, options: Options) -> int:
             options.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="yiwang-bench-", dir=options.folder) as folder:
             document, good = _measure(name, settings, options, Path(folder))
-    except BenchError as error:
+    except (BenchError, RuntimeError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except (BrokerError, ClusterError, CityError) as error:
@@ -97,33 +98,35 @@ def _measure(name: str, settings: Settings, options: Options, folder: Path) -> t
         good = done.good
     document |= _opponents(name, settings, options, folder)
     if name == "lifecycle":
-        document |= _ratios(document)
+        document |= ratios(document)
     return document, good
 
 
 def _opponents(name: str, settings: Settings, options: Options, folder: Path) -> dict[str, Any]:
     """Measure what the bench is held against, on a broker of the same settings."""
     city = load_city(settings.city)
-    _progress("make the messages and rows")
-    sampled = folder / "sample"
-    sampled.mkdir()
-    sample = take_sample(city, sampled, min(options.count, SAMPLED), options.seed)
     document: dict[str, Any] = {}
     with EmbeddedKafka(folder / "opponents", heap=settings.heap) as kafka:
         access = KafkaAccess(bootstrap=kafka.bootstrap)
         if name in ("lifecycle", "limit"):
+            _progress("make the messages and rows")
+            sampled = folder / "sample"
+            sampled.mkdir()
+            sample = take_sample(city, sampled, min(options.count, SAMPLED), options.seed)
             repeats = max(1, round(options.count / sample.lifecycles))
             wanted = topics.topics_of(city, settings.partitions)
             document["limit"] = _limit(access, wanted, sample, repeats, folder)
         if name == "naive" or (name == "lifecycle" and NAIVE.is_file()):
             _progress("naive topology")
-            count = min(options.count, NAIVE_LIFECYCLES)
-            document["naive"] = _naive().measure(
+            naive = _naive()
+            texts = Texts(city, options.seed)
+            demands = [texts.demand(number) for number in range(CHAINS + naive.WARM_UP)]
+            document["naive"] = naive.measure(
                 kafka.bootstrap,
                 folder / "naive",
-                sample.demands,
-                chains=min(CHAINS, sample.lifecycles),
-                lifecycles=count,
+                [(each.demand_id, each.encode()) for each in demands],
+                chains=CHAINS,
+                lifecycles=min(options.count, NAIVE_LIFECYCLES),
             )
     return document
 
@@ -161,7 +164,7 @@ def _wait_for_leaders(cluster: Cluster, wanted: Iterable[Topic]) -> None:
             return
 
 
-def _ratios(document: Mapping[str, Any]) -> dict[str, Any]:
+def ratios(document: Mapping[str, Any]) -> dict[str, Any]:
     """Compare by the time of one lifecycle, whatever each of them played."""
     real = 1 / document["lifecycles_per_s"]
     ratios = {"limit_ratio": round(real * document["limit"]["lifecycles_per_s"], 2)}

@@ -45,8 +45,6 @@ class Sample:
     """What the lifecycles come to."""
 
     lifecycles: int
-    demands: list[tuple[str, bytes]]
-    """Id and encoded submission."""
     messages: list[Sent] = field(default_factory=list)
     transactions: list[list[Statement]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -102,7 +100,7 @@ def take_sample(city: City, folder: Path, lifecycles: int, seed: int) -> Sample:
         RuntimeError: not every case ended closed.
     """
     texts = Texts(city, seed)
-    sample = Sample(lifecycles, [])
+    sample = Sample(lifecycles)
     log = _Log(sample)
     units = [unit.code for unit in city.units.values() if not unit.virtual]
     keys.ensure(folder / "keys", units)
@@ -149,10 +147,7 @@ class _Wave:
         log, seconds = self.log, self.log.sample.seconds
         with _timed(seconds, "clients"):
             for number in numbers:
-                demand = self.texts.demand(number)
-                message = submission(demand)
-                log.sample.demands.append((demand.demand_id, message[2]))
-                log.append([message])
+                log.append([submission(self.texts.demand(number))])
         with _timed(seconds, "triage"):
             self.triage.settle(log.take())
         while records := log.take():

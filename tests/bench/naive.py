@@ -39,6 +39,9 @@ TOPICS = (*STAGES, *REPLIES, "desk", "outcome")
 READY = "ready"
 SECRET = b"the one key of the naive topology"
 START_SECONDS = 60.0
+WARM_UP = 50
+"""Demands before the measurement."""
+
 STALLED_SECONDS = 60.0
 """Seconds without any progress after which a run is given up."""
 
@@ -199,7 +202,7 @@ def measure(
     Args:
         bootstrap: address of a Kafka.
         folder: for its databases; on the disk that is measured.
-        demands: (id, encoded demand), at least as many as the larger number.
+        demands: (id, encoded demand), `WARM_UP` more than the larger number.
         chains: demands of the run that only goes from intake to the department, without transactions.
         lifecycles: demands of the runs until every case is closed.
 
@@ -207,9 +210,9 @@ def measure(
         RuntimeError: the worker does not start, or stands still.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    chain = _play(bootstrap, folder, "naive1.", demands[:chains], durable=False, replies=False)
-    loose = _play(bootstrap, folder, "naive2.", demands[:lifecycles], durable=False, replies=True)
-    durable = _play(bootstrap, folder, "naive3.", demands[:lifecycles], durable=True, replies=True)
+    chain = _play(bootstrap, folder, "naive1.", demands[: WARM_UP + chains], durable=False, replies=False)
+    loose = _play(bootstrap, folder, "naive2.", demands[: WARM_UP + lifecycles], durable=False, replies=True)
+    durable = _play(bootstrap, folder, "naive3.", demands[: WARM_UP + lifecycles], durable=True, replies=True)
     assert loose.closed_s is not None
     assert durable.closed_s is not None
     return {
@@ -231,7 +234,8 @@ def _play(
     for future in admin.create_topics(wanted).values():
         future.result()
     with _worker(bootstrap, prefix, folder, durable=durable) as worker:
-        return _drive(bootstrap, prefix, demands, worker, replies=replies)
+        _drive(bootstrap, prefix, demands[:WARM_UP], worker, replies=replies)
+        return _drive(bootstrap, prefix, demands[WARM_UP:], worker, replies=replies)
 
 
 @contextlib.contextmanager
@@ -247,7 +251,9 @@ def _worker(bootstrap: str, prefix: str, folder: Path, *, durable: bool) -> Iter
     try:
         assert process.stdout is not None
         if READY.encode() not in process.stdout.readline():
-            raise RuntimeError(f"the naive worker did not start; see {log}")
+            process.wait(20.0)
+            words = log.read_text(errors="replace").strip().splitlines()
+            raise RuntimeError(f"the naive worker did not start: {words[-1] if words else 'it said nothing'}")
         yield psutil.Process(process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
@@ -274,6 +280,7 @@ def _drive(
     for demand_id, value in demands:
         producer.produce(f"{prefix}intake", value, demand_id.encode())
         producer.poll(0)
+    own = {demand_id for demand_id, _value in demands}
     arrived = closed = 0
     chains_s = 0.0
     moved = started
@@ -284,6 +291,9 @@ def _drive(
             if now - moved > STALLED_SECONDS:
                 raise RuntimeError(f"the naive topology stands still at {arrived} dispatched, {closed} closed")
             for record in records:
+                case_id = (record.key() or b"").decode()
+                if case_id not in own:
+                    continue  # of the warm-up
                 moved = now
                 name = (record.topic() or "").removeprefix(prefix)
                 if name == "outcome":
@@ -291,7 +301,7 @@ def _drive(
                     continue
                 arrived += name == "work"
                 if replies:
-                    _reply(producer, prefix, (record.key() or b"").decode(), name)
+                    _reply(producer, prefix, case_id, name)
             producer.poll(0)
             chains_s = chains_s or (now - started if arrived >= len(demands) else 0.0)
         return Run(len(demands), chains_s, time.monotonic() - started if replies else None, _cpu_s(worker) - cpu)
