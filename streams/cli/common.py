@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from streams.cli.errors import UNREACHABLE, WRONG, Stop
 from streams.kafka_access import KafkaAccess
-from streams.settings import Settings
+from streams.settings import SETTINGS_FILE, Settings
 
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of the installation.", show_default="yiwang-data")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
@@ -45,8 +45,9 @@ def settings_of(**flags: Any) -> Settings:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Stop(WRONG, f"the setting {where} is wrong: {first['msg']}; see: yiwang settings") from None
+        what = f"the setting {first['loc'][0]} is wrong" if first["loc"] else "the settings contradict each other"
+        reason = first["msg"].removeprefix("Value error, ")
+        raise Stop(WRONG, f"{what}: {reason}; they come from flags, YIWANG_* variables and {SETTINGS_FILE}") from None
     except (OSError, ValueError) as error:
         raise Stop(WRONG, f"the settings cannot be read: {error}") from error
 
