@@ -41,6 +41,7 @@ class Lifecycles:
     """Processor time of each part for one lifecycle of the burst."""
     latency_ms: dict[int, dict[str, float]] = field(default_factory=dict)
     """Rate to the percentiles from submission to the department."""
+    steady_cpu_ms: dict[int, dict[str, float]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -67,14 +68,13 @@ def run_lifecycles(settings: Settings, count: int, seed: int, progress: Progress
     with product(settings) as running:
         with play.clients(running, patient=True):
             play.phase(min(WARM_UP, count), None)
-            started = play.cpu()
-            done.seconds = play.phase(count, None)[1]
-            done.cpu_ms = {part: round((spent - started[part]) / count * 1000, 3) for part, spent in play.cpu().items()}
+            _waits, done.seconds, done.cpu_ms = play.phase(count, None)
         if steady_s:
             with play.clients(running, patient=False):
                 for rate in STEADY_RATES:
-                    waits = play.phase(rate * steady_s, rate)[0]
+                    waits, _seconds, cpu_ms = play.phase(rate * steady_s, rate)
                     done.latency_ms[rate] = {"p50": percentile(waits, 50), "p99": percentile(waits, 99)}
+                    done.steady_cpu_ms[rate] = cpu_ms
         progress("audit")
         _check(settings, running, done)
     if play.number != done.cases:
@@ -122,19 +122,22 @@ class _Play:
         spent = cpu_seconds(self._pids)
         return spent | {"clients": spent.pop("channels") + spent.pop("departments")}
 
-    def phase(self, count: int, rate: float | None) -> tuple[list[float], float]:
+    def phase(self, count: int, rate: float | None) -> tuple[list[float], float, dict[str, float]]:
         """Play lifecycles to their end.
 
         Returns:
-            Milliseconds from submission to first sight in the department, one a demand; seconds of all.
+            Milliseconds from submission to first sight in the department, one a demand; seconds of all; milliseconds
+            of processor time a lifecycle, by part.
 
         Raises:
             BenchError: not all ended closed.
         """
         self.progress(f"{count} lifecycles {'at once' if rate is None else f'at {rate}/s'}")
         channels, departments = self._parties
+        before = self.cpu()
         result = channels.ask({"first": self.number, "count": count, "rate": rate})
         self.number += count
+        cpu_ms = {part: round((spent - before[part]) / count * 1000, 3) for part, spent in self.cpu().items()}
         report = departments.ask({"report": True})
         seconds = result["ended"] - result["started"]
         if result["closed"] != count:
@@ -142,7 +145,7 @@ class _Play:
             raise BenchError(f"{result['closed']} of {count} cases ended closed; {details}")
         sent, seen = result["sent"], report["seen"]
         self.progress(f"all closed in {seconds:.1f} s, {count / seconds:.0f}/s")
-        return [(seen[each] - sent[each]) * 1000 for each in sent], seconds
+        return [(seen[each] - sent[each]) * 1000 for each in sent], seconds, cpu_ms
 
 
 def _check(settings: Settings, running: Product, done: Lifecycles) -> None:
@@ -183,7 +186,10 @@ def figures(done: Lifecycles) -> dict[str, Any]:
     if done.latency_ms:
         slow, fast = STEADY_RATES
         document["intake_to_queue_ms"] = {"p50": done.latency_ms[slow]["p50"], "p99": done.latency_ms[fast]["p99"]}
-        document["steady"] = {f"{rate}/s": values for rate, values in done.latency_ms.items()}
+        document["steady"] = {
+            f"{rate}/s": values | {"cpu_ms_per_lifecycle": done.steady_cpu_ms[rate]}
+            for rate, values in done.latency_ms.items()
+        }
     return document
 
 
