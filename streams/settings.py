@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from sinks.ledger import sqlite_url
@@ -55,6 +55,25 @@ class Settings(BaseSettings):
         """Order the sources: flags, environment, file."""
         data = Path(init_settings().get("data") or env_settings().get("data") or cls.model_fields["data"].default)
         return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, data / SETTINGS_FILE))
+
+    @model_validator(mode="after")
+    def _security_is_whole(self) -> Self:
+        """Refuse half a login: a client library would connect without it, or fail with a riddle.
+
+        Raises:
+            ValueError: settings that contradict each other.
+        """
+        login = ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password")
+        given = [name for name in login if getattr(self, name) is not None]
+        if self.kafka_security_protocol.startswith("SASL"):
+            missing = [name for name in login if name not in given]
+            if missing:
+                raise ValueError(f"{self.kafka_security_protocol} needs {' and '.join(missing)}")
+        elif given:
+            raise ValueError(f"{given[0]} means nothing unless kafka_security_protocol is SASL_PLAINTEXT or SASL_SSL")
+        if (self.kafka_ssl_certfile is None) != (self.kafka_ssl_keyfile is None):
+            raise ValueError("kafka_ssl_certfile and kafka_ssl_keyfile belong together")
+        return self
 
     @property
     def ledger_url(self) -> str:
