@@ -68,6 +68,20 @@ def until(fact: Callable[[], T | None], seconds: float, what: str) -> T:
     return found
 
 
+def bury(bootstrap: str, group: str) -> None:
+    """Take a group's dead members out, as its operator may; Kafka itself waits for the end of their session."""
+    from kafka import KafkaAdminClient
+    from kafka.admin import MemberToRemove
+
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        members = admin.describe_groups([group])[group]["members"]
+        with contextlib.suppress(Exception):  # the session may end at the same moment
+            admin.remove_group_members(group, [MemberToRemove(member_id=each["member_id"]) for each in members])
+    finally:
+        admin.close()
+
+
 @dataclass(frozen=True)
 class Told:
     """A record of a topic as any reader sees it."""
@@ -200,17 +214,8 @@ class Installation:
         until(self.order.with_name(self.order.name + faults.FIRED).exists, SECONDS, "the worker stops as ordered")
 
     def bury(self, group: str) -> None:
-        """Take the group's dead members out, as its operator may; Kafka itself waits for the session's end."""
-        from kafka import KafkaAdminClient
-        from kafka.admin import MemberToRemove
-
-        admin = KafkaAdminClient(bootstrap_servers=self.bootstrap)
-        try:
-            members = admin.describe_groups([group])[group]["members"]
-            with contextlib.suppress(Exception):  # the session may end at the same moment
-                admin.remove_group_members(group, [MemberToRemove(member_id=each["member_id"]) for each in members])
-        finally:
-            admin.close()
+        """Take the dead out of a group; see `bury`."""
+        bury(self.bootstrap, group)
 
     # -- using ----------------------------------------------------------------------------------
 
