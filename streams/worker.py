@@ -139,6 +139,7 @@ def _healthy(batches: Batches, role: str) -> tuple[bool, dict[str, Any]]:
 def _app(parts: Role, settings: Settings, settled: Settled, batches: Batches) -> faust.App:
     """Build the Faust app: raw bytes in, nothing declared, nothing served, offsets ours."""
     use_loop("uvloop")
+    settings.run.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder, but none above it
     app = faust.App(
         parts.group,
         **settings.access().faust(),
