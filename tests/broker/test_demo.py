@@ -14,24 +14,18 @@ import pytest
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
-SUMMARY = [
+FATES = ("opened", "linked", "answered", "declined", "in_review", "duplicate", "follow_up", "dead_lettered")
+SUMMARY = {
+    *FATES,
     "received",
-    "opened",
-    "answered",
-    "declined",
-    "linked",
-    "in_review",
-    "duplicate",
-    "follow_up",
     "dispatched",
     "closed",
     "closed_by_exemption",
-    "dead_lettered",
     "unaccounted",
     "units",
     "lifecycles_per_s",
     "intake_to_queue_ms",
-]
+}
 
 
 def _demo(data: Path) -> list[str]:
@@ -56,14 +50,11 @@ def test_a_small_day_ends_with_every_demand_accounted_for_and_all_work_done(tmp_
     done = subprocess.run(_demo(tmp_path), capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
-    assert set(SUMMARY) <= set(summary)
+    assert set(summary) >= SUMMARY
     assert summary["unaccounted"] == 0
     assert summary["open"] == 0
     assert summary["received"] >= 80
-    assert summary["received"] == sum(
-        summary[fate]
-        for fate in ["opened", "linked", "answered", "declined", "in_review", "duplicate", "follow_up", "dead_lettered"]
-    )
+    assert summary["received"] == sum(summary[fate] for fate in FATES)
     assert summary["closed"] > summary["closed_by_exemption"] > 0
     assert _of(tmp_path) == []
 
