@@ -147,10 +147,10 @@ class ChannelClient(Closing):
         """
         moment = now()
         given: dict[str, Any] = {
-            "demand_id": new_id(),
             "created_at": moment,
             "received_at": moment,
             **fields,
+            "demand_id": fields.get("demand_id") or new_id(),
             "text": text,
             "channel": self.channel,
         }
