@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigResource, NewTopic, OffsetSpec, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 from sinks.ledger import Partition
+from streams.clock import monotonic
 from streams.kafka_access import KafkaAccess
 from streams.topics import Topic
 
 TIMEOUT = 20.0
 """Seconds a question may take."""
+
+_LOOK_AGAIN = 0.05
+"""Seconds; the brokers follow the controller within some 100 ms."""
 
 
 class ClusterError(Exception):
@@ -62,11 +75,19 @@ class Cluster:
         return {name: len(each.partitions) for name, each in found.items() if wanted is None or name in wanted}
 
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
-        """Return Kafka's id of each topic: a topic made anew under an old name has another."""
+        """Return Kafka's id of each topic: a topic made anew under an old name has another.
+
+        Raises:
+            ClusterUnavailableError: no broker answers, or one of them is not there (yet).
+        """
         described = self._admin.describe_topics(TopicCollection(list(topics)), request_timeout=TIMEOUT)
         try:
             return {name: str(future.result().topic_id) for name, future in described.items()}
         except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise ClusterUnavailableError(
+                    f"a topic is missing among {', '.join(topics)}; make it with: yiwang topics apply"
+                ) from error
             raise ClusterUnavailableError(f"the cluster does not tell its topics: {error}") from error
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
@@ -92,7 +113,7 @@ class Cluster:
         asked = [TopicPartition(each.topic, each.partition) for each in partitions]
         consumer = Consumer(self._access.librdkafka(**{"group.id": group, "enable.auto.commit": False}))
         try:
-            answers = consumer.committed(asked, timeout=TIMEOUT)
+            answers = _committed(consumer, asked)
         except KafkaException as error:
             raise ClusterUnavailableError(f"the cluster does not tell the offsets of {group}: {error}") from error
         finally:
@@ -148,13 +169,29 @@ class Cluster:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise ClusterError(f"topic {name} cannot be made: {error}") from error
+        self._await({topic.name for topic in topics})
+
+    def _await(self, names: set[str]) -> None:
+        """Wait until the brokers know the topics that the controller has just made.
+
+        Raises:
+            ClusterUnavailableError: they do not within `TIMEOUT`.
+        """
+        deadline = monotonic() + TIMEOUT
+        while missing := names - self.partitions(names).keys():
+            if monotonic() >= deadline:
+                raise ClusterUnavailableError(f"topic {min(missing)} was made, but no broker knows it")
+            time.sleep(_LOOK_AGAIN)
 
     def _changed(self, topics: Sequence[Topic], min_insync: int) -> list[Topic]:
         resources = [ConfigResource(ResourceType.TOPIC, topic.name) for topic in topics]
         if not resources:
             return []
         answers = self._admin.describe_configs(resources, request_timeout=TIMEOUT)
-        current: Mapping[str, Mapping[str, Any]] = {each.name: future.result() for each, future in answers.items()}
+        try:
+            current: Mapping[str, Mapping[str, Any]] = {each.name: future.result() for each, future in answers.items()}
+        except KafkaException as error:
+            raise ClusterUnavailableError(f"the cluster does not tell its topics' settings: {error}") from error
         return [
             topic
             for topic in topics
@@ -169,9 +206,41 @@ class Cluster:
             ConfigResource(
                 ResourceType.TOPIC,
                 name,
-                incremental_configs=[ConfigEntry(key, value) for key, value in values.items()],
+                incremental_configs=[
+                    ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+                    for key, value in values.items()
+                ],
             )
             for name, values in settings.items()
         ]
-        for future in self._admin.incremental_alter_configs(resources, request_timeout=TIMEOUT).values():
-            future.result()
+        for resource, future in self._admin.incremental_alter_configs(resources, request_timeout=TIMEOUT).items():
+            try:
+                future.result()
+            except KafkaException as error:
+                raise ClusterError(f"the settings of topic {resource.name} cannot be changed: {error}") from error
+
+
+_COORDINATOR_MOVES = (
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
+"""The first question about any group makes Kafka's own topic of offsets, which takes a moment."""
+
+
+def _committed(consumer: Consumer, asked: list[TopicPartition]) -> list[TopicPartition]:
+    """Ask for committed offsets until a coordinator answers, at most `TIMEOUT`.
+
+    Raises:
+        KafkaException: none does, or it says no.
+    """
+    deadline = monotonic() + TIMEOUT
+    while True:
+        try:
+            answers: list[TopicPartition] = consumer.committed(asked, timeout=TIMEOUT)
+        except KafkaException as error:
+            if error.args[0].code() not in _COORDINATOR_MOVES or monotonic() >= deadline:
+                raise
+            time.sleep(_LOOK_AGAIN)
+        else:
+            return answers
