@@ -13,9 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from routers.city import City
-
 from routers.case import decide
+from routers.city import City
 from routers.fold import fold
 from routers.inputs import Register
 from routers.life import Case, Decision, Event, Refusal
