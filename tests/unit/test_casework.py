@@ -19,7 +19,7 @@ from sinks.database import open_engine, sqlite_url
 from sinks.ledger import Ledger, LedgerUnavailableError, Output, Partition
 from sinks.schema import migrate
 from streams import casework as module
-from streams import keys, topics
+from streams import keys, outputs, topics
 from streams import messages as wire
 from streams.casework import OWN_FAILURES, Casework, HaltError
 from streams.cluster import ClusterError
@@ -491,8 +491,9 @@ def test_many_bad_records_of_others_stop_nobody(office: Office) -> None:
     assert case_id in office.fates()
 
 
-def test_an_output_too_large_for_its_topic_is_one_inputs_fault(office: Office) -> None:
-    """Five notes of characters that JSON writes sixfold: the fifth makes a work item that no topic takes."""
+def test_an_output_too_large_for_its_topic_is_one_inputs_fault(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five notes of characters that JSON writes sixfold: the fifth makes a work item that this topic does not take."""
+    monkeypatch.setitem(outputs._LIMITS, "work", 640_000)
     case_id = office.case_id()
     worker = office.worker()
     words = "\x01" * 20_000
