@@ -143,7 +143,7 @@ class Demand(Value):
 
     demand_id: DemandId
     channel: ChannelName
-    client_seq: int | None = Field(None, ge=0)
+    client_seq: int | None = Field(None, ge=0, le=2**63 - 1)
     """The channel's own running number, to find gaps on its side."""
     created_at: Instant
     """When the citizen said it (original time)."""
@@ -155,7 +155,7 @@ class Demand(Value):
     contact: Contact | None = None
     confidential: bool = False
     place: DeclaredPlace | None = None
-    attachments: tuple[Attachment, ...] = ()
+    attachments: tuple[Attachment, ...] = Field((), max_length=50)
     answered_by: Text | None = Field(None, max_length=64)
     """The hotline's agent who answered at once; `answer` is then required."""
     answer: Text | None = Field(None, max_length=TEXT_LIMIT)

@@ -30,6 +30,7 @@ from sinks.ledger import (
     Partition,
     StoredEvent,
 )
+from streams import messages as wire
 from streams.arrivals import Arrival, Problem, UnknownSchemaError, read
 from streams.keys import KeyRing
 from streams.outputs import Teller
@@ -318,7 +319,7 @@ class Casework:
             draft.known.setdefault(arrival.input_id, KnownInput(disposition, code, arrival.digest))
 
     def _sealed(self, record: Record) -> bytes:
-        return self.seal(record.value or b"", f"{record.topic}/{record.partition}/{record.offset}".encode())
+        return self.seal(wire.letter_bytes(record.value), f"{record.topic}/{record.partition}/{record.offset}".encode())
 
     # -- 5 write ------------------------------------------------------------------------------
 

@@ -54,13 +54,6 @@ class Cluster:
         self._access = access
         self._admin = AdminClient(access.librdkafka())
 
-    def version(self) -> str | None:
-        """Return the cluster's id, None when no broker answers."""
-        try:
-            return str(self._admin.list_topics(timeout=TIMEOUT).cluster_id)
-        except KafkaException:
-            return None
-
     def partitions(self, topics: Iterable[str] | None = None) -> dict[str, int]:
         """Return the partition count of every topic there is, or of those named.
 

@@ -251,7 +251,7 @@ class Dispatch(ReplyBase):
 
     action: Literal["dispatch"] = "dispatch"
     to: UnitCode
-    co: tuple[UnitCode, ...] = ()
+    co: tuple[UnitCode, ...] = Field((), max_length=20)
     category: Text | None = Field(None, max_length=32)
     reason: Text = Field("", max_length=2000)
     final: bool = False
@@ -388,6 +388,8 @@ class DeadLetter(Message):
     reason: str
     demand_id: str | None = None
     channel: str | None = None
+    size: int | None = None
+    """Bytes of the original, when it was too large to be kept whole: only its beginning is sealed."""
     at: datetime
 
 
@@ -472,6 +474,16 @@ def header(headers: Headers | None, name: str) -> str | None:
     return None
 
 
+def letter_bytes(value: bytes | None) -> bytes:
+    """Return what a dead letter keeps of an original."""
+    return (value or b"")[:LETTER_BYTES]
+
+
+def letter_size(value: bytes | None) -> int | None:
+    """Return the size of an original that is not kept whole, None for one that is."""
+    return len(value) if value is not None and len(value) > LETTER_BYTES else None
+
+
 def text_of(raw: bytes | None) -> str | None:
     """Return bytes as text, None when there are none or they are not UTF-8."""
     try:
@@ -493,6 +505,9 @@ def is_demand_id(text: str) -> bool:
 
 
 # ---- signatures -----------------------------------------------------------------------------------
+
+LETTER_BYTES = 1_048_588
+"""What a dead letter keeps of its original at most; a compressed record can unfold to far more."""
 
 LETTER_HEADER = "yw_letter"
 """A dead letter's `DeadLetter` as JSON; its value is the sealed original."""

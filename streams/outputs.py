@@ -193,8 +193,8 @@ class Teller:
             sequence=str(case.seq if case else 0),
         )
         headers += answers
-        # Without its case a result must not stand under the case's key: compaction would take the open item with it.
-        key = (case.case_id if case else self.arrival.about or self.arrival.input_id).encode()
+        # Without its case a result must not stand under a case's key: compaction would take the open item with it.
+        key = (case.case_id if case else self.arrival.input_id).encode()
         self._add(topics.work(unit), key, item.encode() if item else None, headers, case_id, case.seq if case else 0)
 
     def _follow_up(self, case: Case, text: str) -> None:

@@ -196,11 +196,12 @@ class Triage:
             reason=problem.reason[:500],
             demand_id=demand_id,
             channel=channel,
+            size=wire.letter_size(record.value),
             at=now,
         )
         headers = wire.ce_headers(wire.DeadLetter, letter.letter_id, subject=demand_id, at=now)
         headers.append((wire.LETTER_HEADER, letter.encode()))
-        sealed = self.vault.seal(record.value or b"", context=_place(record).encode())
+        sealed = self.vault.seal(wire.letter_bytes(record.value), context=_place(record).encode())
         work.add(record, topics.DEADLETTERS, demand_id or key or letter.letter_id, sealed, headers)
         self.observer.dead_letter("triage", problem.code)
 

@@ -491,6 +491,16 @@ def test_many_bad_records_of_others_stop_nobody(office: Office) -> None:
     assert case_id in office.fates()
 
 
+def test_a_record_that_unfolds_far_beyond_its_topic_is_put_aside_by_its_beginning(office: Office) -> None:
+    """Kafka holds a limit against the compressed batch; what a foreign client sends can unfold to anything."""
+    case_id = office.case_id()
+    flood = office.record(topics.REPLIES, "x", b"{" * (5 * 2**20), partition=0)
+    office.worker().transact([flood, office.demand(case_id)])
+    (letter,) = office.broker.letters()
+    assert (letter.code, letter.size) == ("unsigned", 5 * 2**20)
+    assert case_id in office.fates()
+
+
 def test_an_output_too_large_for_its_topic_is_one_inputs_fault(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five notes of characters that JSON writes sixfold: the fifth makes a work item that this topic does not take."""
     monkeypatch.setitem(outputs._LIMITS, "work", 640_000)
