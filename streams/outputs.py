@@ -124,6 +124,7 @@ class Teller:
             code=problem.code,
             reason=problem.reason[:500],
             demand_id=self.arrival.case_id,
+            size=wire.letter_size(record.value),
             at=self.now,
         )
         headers = wire.ce_headers(wire.DeadLetter, letter.letter_id, subject=self.arrival.case_id, at=self.now)
