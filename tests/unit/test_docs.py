@@ -115,10 +115,11 @@ def test_modules_that_are_named_have_what_is_named(name: str) -> None:
 
 def commands(text: str) -> Iterator[list[str]]:
     """Yield what is said to be typed: in blocks of shell, and in the text between backticks."""
-    lines = [line for block in fenced(text, "sh", "console") for line in block.splitlines()]
+    lines = [line for block in fenced(text, "sh", "console", "") for line in block.splitlines()]
     for line in [*lines, *re.findall(r"`([^`\n]+)`", text)]:
-        words = shlex.split(line.removeprefix("$ "), comments=True) if re.match(r"(\$ )?(\.venv|yiwang )", line) else []
-        if words and words[0].rpartition("/")[2] == "yiwang":
+        typed = re.match(r"(?:\$ )?(?:\.venv/bin/)?(yiwang .*)", line)
+        words = shlex.split(typed[1], comments=True) if typed else []
+        if words:
             yield words[1:]
 
 
