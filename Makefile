@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-LANES := unit ledger broker faults
+TWO := -n 2 --dist loadfile
 
 .PHONY: help demo up test lint types rings unit ledger broker faults test-containers bench lock hooks clean
 
@@ -29,7 +29,8 @@ up: $(INSTALLED)  ## run an installation in ./yiwang-data until Ctrl-C
 	@$(BIN)/yiwang up
 
 test: $(INSTALLED) lint types rings  ## all checks and all lanes (what CI runs)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(TWO) tests/unit
+	@$(BIN)/python -m pytest tests/ledger tests/broker tests/faults
 
 lint: $(INSTALLED)  ## ruff: lint and format
 	@$(BIN)/ruff check .
@@ -42,7 +43,7 @@ rings: $(INSTALLED)  ## import-linter: the three rings
 	@$(BIN)/lint-imports
 
 unit: $(INSTALLED)  ## pure tests, seconds
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest $(TWO) tests/unit
 
 ledger: $(INSTALLED)  ## the ledger's contract on SQLite and PostgreSQL
 	@$(BIN)/python -m pytest tests/ledger

@@ -6,7 +6,6 @@ import ssl
 from pathlib import Path
 from typing import Any, Literal
 
-import faust
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 
@@ -55,6 +54,8 @@ class KafkaAccess(BaseModel):
 
     def faust(self) -> dict[str, Any]:
         """Return the settings of a Faust app."""
+        import faust  # noqa: PLC0415 - takes a second, and clients and commands do without it
+
         settings: dict[str, Any] = {"broker": [f"kafka://{address}" for address in self.bootstrap.split(",")]}
         context = self._tls() if self.security_protocol in ("SSL", "SASL_SSL") else None
         if self.security_protocol.startswith("SASL"):

@@ -19,6 +19,9 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 """Seconds between a death and the next start: doubled each time, up to this."""
 
+READY_FILE = "{name}.ready"
+"""What a worker writes into the run folder once it has its partitions: its pid and metrics port."""
+
 RESTARTS = "YIWANG_RESTARTS"
 """Variable that tells a child how often it has been started again."""
 

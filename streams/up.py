@@ -24,10 +24,9 @@ from streams import clock, keys
 from streams.broker import BrokerError, EmbeddedKafka
 from streams.cityfile import CityError, load_city
 from streams.cluster import Cluster, ClusterError
-from streams.process import Child, stop_all
+from streams.process import READY_FILE, Child, stop_all
 from streams.settings import Settings
 from streams.topics import topics_of
-from streams.worker import READY_FILE
 
 READY_SECONDS = 90.0
 """How long the workers may take until all have their partitions."""

@@ -37,7 +37,7 @@ from streams.health import serve_health
 from streams.keys import KeyRing
 from streams.lag import CASEWORK_GROUP, TRIAGE_GROUP, Backlog
 from streams.offsets import Settled, Starts, own_offsets_transport
-from streams.process import RESTARTS
+from streams.process import READY_FILE, RESTARTS
 from streams.producer import BatchProducer
 from streams.records import Record
 from streams.settings import Settings
@@ -53,8 +53,6 @@ WAIT = 60.0
 
 STUCK = 60.0
 """Seconds without a settled batch or an idle turn after which `/healthz` says no."""
-
-READY_FILE = "{name}.ready"
 
 _log = logging.getLogger(__name__)
 _Settle = Callable[[Sequence[Record]], dict[Partition, int]]

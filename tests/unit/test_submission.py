@@ -119,7 +119,7 @@ def test_a_row_with_too_many_cells_is_named_and_the_next_is_read(tmp_path: Path)
         ("a.csv", b"no,body\n1,x\n", [], "has no column text"),
         ("a.csv", b"", [], "is empty"),
         ("a.csv", b"text\n\xff\xff\xff\n", [], "neither in UTF-8 nor in GB18030"),
-        ("a.csv.gz", gzip.compress(b"text\n" + b"x" * 9000)[:-12], [], "cannot be read"),
+        ("a.csv.gz", gzip.compress(b"text\n" + b"x" * 9000, mtime=0)[:-12], [], "cannot be read"),
         ("a.csv.gz", b"\x1f\x8bbroken", [], "cannot be read"),
     ],
 )
