@@ -118,9 +118,12 @@ class Running:
 
     def supervise(self, stopping: list[int]) -> None:
         """Keep everything running until told to stop."""
-        self.write_state()
+        told: dict[str, str | None] = {}
         while not stopping:
-            if self._watch():
+            # A worker that was started again has another metrics port, and only once it is ready.
+            addresses = {child.name: self._metrics(child) for child in self.children}
+            if self._watch() or addresses != told:
+                told = addresses
                 self.write_state()
             time.sleep(_POLL)
 
