@@ -1,22 +1,23 @@
 """The files of a city as values that remember where they stand.
 
 YAML 1.2 (yaml.org/spec/1.2.2): only `true` and `false` are truth values, so a key or a word like
-`on` stays text. A file is read once into nodes; values are taken from them, and the line of
-anything that is wrong is looked up only then.
+`on` stays text. A file is read once into nodes, by libyaml, since every process reads its city when
+it starts; values are taken from them, and the line of anything that is wrong is looked up only then.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLStreamError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.reader import ReaderError
 
 Loc = tuple[str | int, ...]
 """The way to a value inside a file: keys and indices."""
@@ -134,34 +135,36 @@ def parse(name: str, data: bytes, findings: Findings) -> Document | None:
         )
         return None
     try:
-        root = YAML(typ="safe", pure=True).compose(text)
-    except MarkedYAMLError as error:
+        root = yaml.compose(text, Loader=_Loader)
+        content = _plain(root, Document(name, None, root), (), findings, set()) if root else None
+    except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = mark.line + 1 if mark else 1
         findings.errors.append(Mistake(name, where, f"not YAML: {error.problem or error.context}"))
         return None
-    except (YAMLError, YAMLStreamError) as error:
-        where = text.count("\n", 0, getattr(error, "position", 0)) + 1
+    except ReaderError as error:
+        where = text.count("\n", 0, error.position) + 1
         findings.errors.append(Mistake(name, where, f"not YAML: {str(error).splitlines()[0]}"))
         return None
     except RecursionError:
         findings.errors.append(Mistake(name, 1, "not readable: nested too deeply"))
         return None
-    document = Document(name, _plain(root, Document(name, None, root), (), findings) if root else None, root)
+    document = Document(name, content, root)
     if not isinstance(document.content, dict):
         findings.error(document, (), "the file is empty" if root is None else "the file must be a mapping of keys")
         return None
     return document
 
 
-def _plain(node: Node, document: Document, loc: Loc, findings: Findings) -> Any:
+def _plain(node: Node, document: Document, loc: Loc, findings: Findings, seen: set[Node]) -> Any:
     """Return the values of a node: text, numbers, truth values, dates, lists and mappings."""
-    if node.anchor is not None:
+    if node in seen:
         # One value in two places would have two owners, and could even contain itself.
         findings.error(document, loc, "anchors (&name) and aliases (*name) are not read here: write the value out")
         return None
+    seen.add(node)
     if isinstance(node, SequenceNode):
-        return [_plain(item, document, (*loc, index), findings) for index, item in enumerate(node.value)]
+        return [_plain(item, document, (*loc, index), findings, seen) for index, item in enumerate(node.value)]
     if isinstance(node, MappingNode):
         values: dict[str, Any] = {}
         for key, value in node.value:
@@ -171,9 +174,26 @@ def _plain(node: Node, document: Document, loc: Loc, findings: Findings) -> Any:
             elif key.value in values:
                 findings.errors.append(Mistake(document.name, line, f"`{key.value}` stands twice"))
             else:
-                values[key.value] = _plain(value, document, (*loc, key.value), findings)
+                values[key.value] = _plain(value, document, (*loc, key.value), findings, seen)
         return values
     return _scalar(node, document, loc, findings)
+
+
+class _Loader(yaml.CSafeLoader):
+    """libyaml's parser with the plain values of YAML 1.2: its core schema, and dates."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+_DIGITS = "0123456789"
+for _kind, _pattern, _first in (
+    ("bool", "true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", "[-+]?[0-9][0-9_]*|0o[0-7]+|0x[0-9a-fA-F]+", "-+" + _DIGITS),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+." + _DIGITS),
+    ("float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+."),
+    ("null", "~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("timestamp", "[0-9]{4}-[0-9]{2}-[0-9]{2}", _DIGITS),
+):
+    _Loader.add_implicit_resolver(_TAG + _kind, re.compile(f"(?:{_pattern})$"), list(_first))
 
 
 def _scalar(node: Node, document: Document, loc: Loc, findings: Findings) -> Any:

@@ -174,7 +174,12 @@ MISTAKES = {
     "a text that is none": ("texts.yaml", "duplicate: 双河提醒您", "duplicate: 7", "`duplicate` must be a text"),
     "a format of tomorrow": ("units.yaml", "version: 1", "version: 2", "this program reads version 1"),
     "a tag": ("city.yaml", "zh: 双河县", "zh: !!python/name:os.system 双河县", "is not read here"),
-    "an anchor": ("city.yaml", "zh: 双河县", "zh: &name 双河县", "write the value out"),
+    "an alias": (
+        "policies.yaml",
+        "fallback_units: [WATER]",
+        "fallback_units: [&one WATER, *one]",
+        "write the value out",
+    ),
     # meaning
     "a lead that helps itself": ("catalogue.yaml", "co: [LOCAL]", "co: [WATER]", "WATER leads and helps at once"),
     "a unit that cannot act": ("catalogue.yaml", "unit: WEST,", "unit: SUPV,", "cannot be the handling unit"),
@@ -300,7 +305,7 @@ def test_a_file_in_another_encoding_is_told_with_its_line(tiny: Path) -> None:
         (b"- a\n- b\n", "must be a mapping"),
         (b"version: 1\n\x00", "not YAML"),
         (b"a: 1\n---\nb: 2\n", "not YAML"),
-        (b"[" * 500, "not readable: nested too deeply"),
+        (b"[" * 5000 + b"]" * 5000, "not readable: nested too deeply"),
         (b"a: &a [*a]\n", "write the value out"),
     ],
 )

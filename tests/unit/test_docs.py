@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 from typer.main import get_command
 
 from routers.demand import DemandKind
@@ -63,7 +63,7 @@ def test_the_glossary_knows_every_word_of_the_wire() -> None:
 
 
 def test_every_alert_has_its_runbook() -> None:
-    rules = YAML(typ="safe", pure=True).load((ROOT / "deploy/prometheus/alerts.yml").read_text(encoding="utf-8"))
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text(encoding="utf-8"))
     alerts = [rule["alert"] for group in rules["groups"] for rule in group["rules"]]
     assert re.findall(r"^## (Yiwang\w+)$", DOCUMENTS["docs/runbooks.md"], re.MULTILINE) == alerts
 

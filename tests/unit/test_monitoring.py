@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 import streams.up
 from sinks.metric_list import METRICS
@@ -25,7 +25,7 @@ TARGET_LABELS = {"job", "instance", "worker", "role"}
 def read(path: Path) -> Any:
     if path.suffix == ".json":
         return json.loads(path.read_text(encoding="utf-8"))
-    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def samples() -> dict[str, set[str]]:
