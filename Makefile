@@ -6,7 +6,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-TWO := -n 2 --dist loadfile
+TWO := -n 2 --dist worksteal
+
+# Compiled code is kept, whatever the surroundings say: every worker and every test starts from it.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo up test lint types rings unit ledger broker faults test-containers bench lock hooks clean
 

@@ -246,13 +246,14 @@ def casework_topics() -> tuple[str, ...]:
 def asyncapi(city: City, version: str, partitions: int = PARTITIONS) -> dict[str, Any]:
     """Return the AsyncAPI 3.0 description of an installation's topics and messages."""
     schemas: dict[str, Any] = {}
+    for kind in REGISTRY:
+        schema = kind.messages.json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
+        schemas |= schema.pop("$defs", {})
+        schemas[f"{kind.pattern.partition('.')[0]}Value"] = schema
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
     for topic in topics_of(city, partitions):
-        schema = topic.kind.messages.json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
-        schemas |= schema.pop("$defs", {})
         name = topic.kind.pattern.partition(".")[0]
-        schemas.setdefault(f"{name}Value", schema)
         channels[topic.name] = {
             "address": topic.name,
             "title": topic.kind.title,

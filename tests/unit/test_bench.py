@@ -16,17 +16,17 @@ from streams.bench import lifecycle, limit, run
 from streams.bench.parties import Departments, UnplayableError, submission
 from streams.bench.sample import Sample, take_sample
 from streams.bench.texts import Texts
-from streams.cityfile import load_city
 from streams.keys import KeyRing, current, ensure
 from streams.records import Record
-from streams.settings import QINGLAN, Settings
+from streams.settings import Settings
+from tests.cities import qinglan
 
 LIFECYCLES = 12
 
 
 @pytest.fixture(scope="module")
 def city() -> City:
-    return load_city(QINGLAN)
+    return qinglan()
 
 
 @pytest.fixture(scope="module")

@@ -14,19 +14,18 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from routers.city import City
 from routers.receipt import receipt
 from sinks.database import open_engine, sqlite_url
 from sinks.schema import migrate
 from streams import cli, up
 from streams.channel import DemandRow, Told
-from streams.cityfile import load_city
 from streams.cli import COMMANDS
 from streams.cli.common import STATE_FILE
 from streams.client import ClientError
 from streams.department import ReplyResult
 from streams.messages import Outcome
 from streams.settings import QINGLAN
+from tests.cities import qinglan
 
 CASE = "01M85EF7HFNE0PMKRZB1BGPKB2"
 
@@ -39,16 +38,11 @@ def bare_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def qinglan() -> City:
-    return load_city(QINGLAN)
-
-
 @pytest.fixture
-def read_once(monkeypatch: pytest.MonkeyPatch, qinglan: City) -> None:
+def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The city of these tests is read from its files once."""
     for name in ("unit", "topics", "classify"):
-        monkeypatch.setattr(f"streams.cli.{name}.load_city", lambda _folder: qinglan)
+        monkeypatch.setattr(f"streams.cli.{name}.load_city", lambda _folder: qinglan())
 
 
 def yiwang(*arguments: str | Path) -> Result:
