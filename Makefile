@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TWO := -n 2 --dist worksteal
+TWO_BROKERS := -n 2 --dist loadfile
 
 # Compiled code is kept, whatever the surroundings say: every worker and every test starts from it.
 unexport PYTHONDONTWRITEBYTECODE
@@ -33,7 +34,7 @@ up: $(INSTALLED)  ## run an installation in ./yiwang-data until Ctrl-C
 
 test: $(INSTALLED) lint types rings  ## all checks and all lanes (what CI runs)
 	@$(BIN)/python -m pytest $(TWO) tests/unit
-	@$(BIN)/python -m pytest tests/ledger tests/broker tests/faults
+	@$(BIN)/python -m pytest $(TWO_BROKERS) tests/ledger tests/broker tests/faults
 
 lint: $(INSTALLED)  ## ruff: lint and format
 	@$(BIN)/ruff check .
