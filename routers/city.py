@@ -232,7 +232,11 @@ class Policies:
     fallback_units: tuple[str, ...]
     """Shown to the desk where nothing better is known."""
     dispatch_confidence: float
-    """Least confidence for a dispatch by machine, 0 to 1."""
+    """Least confidence for a dispatch by the taxonomy's words alone, 0 to 1; a model brings thresholds of its own."""
+    promise: float
+    """Precision that dispatches by machine shall have, 0 to 1."""
+    promises: Mapping[str, float]
+    """The same by category, where another is promised."""
     max_returns: int
     max_redo: int
     call_back_tries: int

@@ -60,6 +60,8 @@ class Reading:
     classification: Classification
     top: tuple[Match, ...]
     """The best categories, at most three."""
+    words: tuple[Match, ...]
+    """The best by the taxonomy's words alone, whatever else has read the text."""
     out_of_scope: tuple[Match, ...]
     """Matters out of scope whose words stand there, the strongest first."""
     complains: bool
@@ -105,7 +107,11 @@ class Lexicon:
         kinds = self._kinds(whole)
         complains = DemandKind.COMPLAINT in kinds or DemandKind.REPORT in kinds
         confidence = _confidence([strength[match.code] for match in top])
-        return Reading(self._classify(top, danger, kind or _heaviest(kinds), confidence), top, out, complains)
+        return Reading(self._classify(top, danger, kind or _heaviest(kinds), confidence), top, top, out, complains)
+
+    def danger(self, text: str) -> tuple[str, ...]:
+        """Return the words of danger that stand in a text."""
+        return tuple(dict.fromkeys(hit.word for hit in self._safety.longest(plain(text))))
 
     def near(self, whole: str) -> tuple[Match, ...]:
         """Return the categories whose words are half there, the likeliest first: `变压器又坏` for `变压器坏了`.

@@ -13,6 +13,7 @@ from datetime import date
 
 from routers.catalogue import Catalogue, Resolved
 from routers.city import City, KnowledgeEntry, OutOfScope
+from routers.classifier import Model
 from routers.demand import (
     Candidate,
     Classification,
@@ -22,10 +23,11 @@ from routers.demand import (
     Ruling,
     Verdict,
 )
-from routers.lexicon import Lexicon, Match, Reading
+from routers.lexicon import Match, Reading
 from routers.phrases import Phrases, plain
 from routers.places import UNKNOWN_PLACE, Gazetteer, Located
 from routers.privacy import Masker
+from routers.reader import Guess, Reader, whole_of
 
 CANDIDATES = 3
 CLEARLY = 2.0
@@ -58,10 +60,10 @@ class Triaged:
 class Triage:
     """Triage for one city; immutable once made, so threads may share it."""
 
-    def __init__(self, city: City) -> None:
+    def __init__(self, city: City, model: Model | None = None) -> None:
         self._city = city
         self._gazetteer = Gazetteer(city)
-        self._lexicon = Lexicon(city)
+        self.reader = Reader(city, model)
         self._catalogue = Catalogue(city)
         self._entries = tuple(sorted(map(_plain_entry, city.knowledge.values()), key=lambda each: each[0].id))
         self._area = next((each for each in city.out_of_scope.values() if each.action == AREA), None)
@@ -78,17 +80,18 @@ class Triage:
         """Return a text without the numbers of persons."""
         return Masker().mask(text)
 
-    def decide(self, demand: Demand, today: date) -> Triaged:
+    def decide(self, demand: Demand, today: date, guess: Guess | None = None) -> Triaged:
         """Decide about one demand.
 
         Args:
             demand: valid, as submitted.
             today: the day in the city, by which rules and knowledge are in force.
+            guess: what the reader's model said of it in a batch; none: it is read alone.
         """
         declared = demand.place
-        whole = f"{demand.title}\n{demand.text}" if demand.title else demand.text
+        whole = whole_of(demand)
         located = self._gazetteer.locate(declared, whole)
-        reading = self._lexicon.read(demand.text, demand.title, demand.kind)
+        reading = self.reader.read(demand, guess)
         masker = Masker()
         verdict, classification = self._rule(demand, plain(whole), located, reading, today, masker)
         return Triaged(
@@ -159,7 +162,7 @@ class Triage:
             return None, False
         first = reading.out_of_scope[0]
         matter = self._city.out_of_scope[first.code]
-        ordinary = max((match.score for match in reading.top), default=0.0)
+        ordinary = max((match.score for match in reading.words), default=0.0)
         if first.score * FAINT < length:
             return None, first.score > ordinary
         if first.score > ordinary or (matter.emergency and first.score == ordinary):
@@ -201,7 +204,7 @@ class Triage:
         """Return whose it is, or why a person must look."""
         if known.category is None:
             return None, "no_category"
-        if known.confidence < self._city.policies.dispatch_confidence:
+        if known.confidence < self.reader.threshold(known.category):
             return None, "uncertain"
         street = located.place.street
         if self._city.category(known.category).location == "required" and street is None:
@@ -234,7 +237,7 @@ class Triage:
         for code in [street] if street is not None else located.hints:
             if code in self._city.units:
                 yield Candidate(unit=code, category="", score=0, why=f"所在地：{self._city.unit(code).short}")
-        for match in self._lexicon.near(whole):
+        for match in self.reader.lexicon.near(whole):
             why = f"{self._city.category(match.code).zh}（近似）：{'、'.join(match.words[:3])}"
             for unit in self._catalogue.owners(match.code, street, whole, today):
                 yield Candidate(unit=unit, category=match.code, score=0, why=why)

@@ -52,6 +52,7 @@ METRICS: tuple[Metric, ...] = (
     # what one worker did
     _counter("taken", "worker", "channel", "Intake records triage took."),
     _counter("triaged", "worker", "ruling", "Demands triage ruled on, by ruling."),
+    _gauge("model_in_use", "worker", "", "1 while a trained model classifies, 0 while the taxonomy's words do."),
     _counter("decided", "worker", "kind disposition", "Inputs casework decided, by what they are and their fate."),
     _counter(
         "refusals", "worker", "code", "Replies and follow-ups casework refused, by the code their sender is told."

@@ -110,11 +110,16 @@ class TriageMetrics(_Batches):
 
     def __init__(self, metrics: Metrics) -> None:
         super().__init__(metrics, "triage")
+        self._metrics = metrics
         self._taken, self._triaged, self._poison = metrics["taken"], metrics["triaged"], metrics["poison"]
 
     def received(self, channel: str, count: int) -> None:
         """So many records of a channel were taken."""
         self._taken(channel).inc(count)
+
+    def classifier(self, *, trained: bool) -> None:
+        """A trained model classifies, or the taxonomy's words alone."""
+        self._metrics["model_in_use"]().set(trained)
 
     def triaged(self, ruling: str) -> None:
         """A demand was ruled on."""

@@ -127,6 +127,8 @@ def _policies(shape: PoliciesShape, declining: dict[str, str]) -> Policies:
         default_tier=shape.default_tier,
         fallback_units=shape.fallback_units,
         dispatch_confidence=shape.dispatch_confidence,
+        promise=shape.promise,
+        promises=frozen_map(dict(shape.promises)),
         max_returns=shape.max_returns,
         max_redo=shape.max_redo,
         call_back_tries=shape.call_back_tries,

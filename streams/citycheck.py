@@ -247,11 +247,19 @@ def _policies(files: Mapping[str, Document], parts: Parts, findings: Findings) -
         for code in codes:
             if isinstance(given, dict) and code not in given:
                 findings.error(document, (key,), f"`{key}` needs the code {code}: cases are closed or answered by it")
+    _promises(document, parts, findings)
     taxonomy = files.get("taxonomy")
     taken = {code for _, code in taxonomy.find("out_of_scope/*/code")} if taxonomy else set()
     for loc, _ in document.find("decline_codes/*"):
         if loc[-1] in taken:
             findings.error(document, loc, f"the code {loc[-1]} belongs to out_of_scope in taxonomy.yaml already")
+
+
+def _promises(document: Document, parts: Parts, findings: Findings) -> None:
+    known = {item.value.code for _parent, item in parts.categories}
+    for loc, _ in document.find("promises/*"):
+        if known and loc[-1] not in known:
+            findings.error(document, loc, f"there is no category {loc[-1]}")
 
 
 def _texts(files: Mapping[str, Document], parts: Parts, findings: Findings) -> None:

@@ -263,6 +263,8 @@ class PoliciesShape(Shape):
     default_tier: Code
     fallback_units: Names = ()
     dispatch_confidence: Share
+    promise: Share = 0.995
+    promises: dict[Code, Share] = Field(default_factory=dict)
     max_returns: Count
     max_redo: Count
     call_back_tries: Annotated[Count, Field(ge=1)]

@@ -97,8 +97,12 @@ class Row:
 ColumnMap = Mapping[str, Sequence[str]]
 
 
-def parse_map(pairs: Iterable[str]) -> dict[str, tuple[str, ...]]:
+def parse_map(pairs: Iterable[str], fields: Sequence[str] = FIELDS) -> dict[str, tuple[str, ...]]:
     """Read `--map` options: `text=title+body` pairs our `text` with their `title` and `body`, joined by a line feed.
+
+    Args:
+        pairs: the options.
+        fields: what may be paired.
 
     Raises:
         FileError: one is not of that form, or names a field there is not.
@@ -108,8 +112,8 @@ def parse_map(pairs: Iterable[str]) -> dict[str, tuple[str, ...]]:
         field, equals, columns = pair.partition("=")
         if not equals or not field or not columns:
             raise FileError(f"--map {pair} is not FIELD=COLUMN or FIELD=COLUMN+COLUMN, as in --map text=title+body")
-        if field not in FIELDS:
-            raise FileError(f"--map {pair}: there is no field {field}; the fields are {', '.join(FIELDS)}")
+        if field not in fields:
+            raise FileError(f"--map {pair}: there is no field {field}; the fields are {', '.join(fields)}")
         if field in mapping:
             raise FileError(f"--map {pair}: {field} is mapped twice; join columns with +")
         mapping[field] = tuple(columns.split("+"))

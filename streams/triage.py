@@ -16,6 +16,7 @@ from typing import Protocol
 
 from routers.city import City
 from routers.demand import Demand
+from routers.reader import Guess
 from routers.triage import Triage as Decider
 from sinks.ledger import Output, Partition
 from sinks.vault import Kept, Vault
@@ -78,8 +79,13 @@ class Triage:
         started = time.monotonic()
         work = Work()
         # 1 take, 2 decide: what cannot be read or decided becomes a dead letter
-        for record in records:
-            self._triage(record, work)
+        taken = [self._take(record, work) for record in records]
+        guesses = iter(self._guess([message for message in taken if isinstance(message, wire.NewDemand)]))
+        for record, message in zip(records, taken, strict=True):
+            if isinstance(message, wire.NewDemand):
+                self._triage(record, message, work, next(guesses))
+            elif message is not None:
+                self._triage(record, message, work)
         self.fault("take")
         # 3 keep the originals, before anything is published
         try:
@@ -94,23 +100,39 @@ class Triage:
         self.observer.batch(len(records), time.monotonic() - started)
         return {record.source: record.next_offset for record in records}
 
-    def _triage(self, record: Record, work: Work) -> None:
+    def _take(self, record: Record, work: Work) -> wire.NewDemand | wire.FollowUp | None:
+        """Return what a record says; None when that cannot be read, and is put aside."""
         channel = topics.channel_of(record.topic) or ""
         self.observer.received(channel, 1)
         message: wire.NewDemand | wire.FollowUp | None = None
         try:
             message = wire.decode(wire.INTAKE, record.value)
             self._check(message, record, channel)
-            if isinstance(message, wire.NewDemand):
-                self._demand(message, record, work)
-            else:
-                self._follow_up(message, record, work)
         except wire.UndecodableError as error:
             self._put_aside(record, channel, message, Problem(error.code, error.reason), work)
+            return None
+        return message
+
+    def _guess(self, demands: Sequence[wire.NewDemand]) -> list[Guess | None]:
+        """Let the model read the batch at once; where that fails, each demand is read alone and fails alone."""
+        try:
+            return self.decider.reader.guess(demands)
+        except Exception:  # noqa: BLE001 - a decided fate: see above
+            return [None] * len(demands)
+
+    def _triage(
+        self, record: Record, message: wire.NewDemand | wire.FollowUp, work: Work, guess: Guess | None = None
+    ) -> None:
+        try:
+            if isinstance(message, wire.NewDemand):
+                self._demand(message, record, work, guess)
+            else:
+                self._follow_up(message, record, work)
         except Exception as error:
             self.own_failures += 1
             if self.own_failures >= OWN_FAILURES:
                 raise HaltError(f"{record.topic}@{record.offset} cannot be triaged: {error!r}") from error
+            channel = topics.channel_of(record.topic) or ""
             self._put_aside(record, channel, message, Problem("undecidable", type(error).__name__), work)
         else:
             self.own_failures = 0
@@ -128,10 +150,10 @@ class Triage:
         if record.key is not None and record.key != message.demand_id.encode():
             raise wire.UndecodableError("wrong_key", "the Kafka key is not the demand id")
 
-    def _demand(self, message: wire.NewDemand, record: Record, work: Work) -> None:
+    def _demand(self, message: wire.NewDemand, record: Record, work: Work, guess: Guess | None) -> None:
         now = self.now()
         kept = _kept(message, record)
-        decided = self.decider.decide(message, now.astimezone(PEOPLE).date())
+        decided = self.decider.decide(message, now.astimezone(PEOPLE).date(), guess)
         triaged = wire.TriagedDemand.model_construct(
             schema_version=1,
             origin=_origin(record),

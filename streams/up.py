@@ -24,6 +24,7 @@ from streams import clock, keys
 from streams.broker import BrokerError, EmbeddedKafka
 from streams.cityfile import CityError, load_city
 from streams.cluster import Cluster, ClusterError
+from streams.modelfile import TaxonomyError, of_city
 from streams.process import READY_FILE, Child, stop_all
 from streams.settings import Settings
 from streams.topics import topics_of
@@ -66,10 +67,23 @@ def run_up(settings: Settings, *, as_json: bool) -> int:
                 )
             sys.stdout.flush()
             running.supervise(stopping)
-    except (UpError, BrokerError, ClusterError, CityError, SchemaError, SealError, LedgerUnavailableError) as error:
+    except _REFUSALS as error:
         sys.stderr.write(f"{error}\n")
         return 3
     return 0
+
+
+_REFUSALS = (
+    UpError,
+    BrokerError,
+    ClusterError,
+    CityError,
+    TaxonomyError,
+    SchemaError,
+    SealError,
+    LedgerUnavailableError,
+)
+"""What keeps an installation from starting: one sentence each."""
 
 
 def _stop_on_signals() -> list[int]:
@@ -195,6 +209,7 @@ def installation(settings: Settings, stopping: list[int]) -> Iterator[Running]:
     if settings.ledger_url.startswith("sqlite") and settings.casework_workers > 1:
         raise UpError("SQLite has one writer: run one casework worker, or give the ledger a PostgreSQL URL")
     city = load_city(settings.city)
+    of_city(settings.city, city)  # a model for another taxonomy is refused before anything is started
     settings.run.mkdir(parents=True, exist_ok=True)
     with _only_one(settings.run / "up.lock", settings.data):
         kafka = None if settings.kafka else EmbeddedKafka(settings.data, heap=settings.heap)

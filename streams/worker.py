@@ -36,6 +36,7 @@ from streams.faults import fault_point
 from streams.health import serve_health
 from streams.keys import KeyRing
 from streams.lag import CASEWORK_GROUP, TRIAGE_GROUP, Backlog
+from streams.modelfile import TaxonomyError, of_city
 from streams.offsets import Settled, Starts, own_offsets_transport
 from streams.process import READY_FILE, RESTARTS
 from streams.producer import BatchProducer
@@ -89,7 +90,7 @@ def run_worker(role: str, settings: Settings, name: str | None = None) -> int:
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     try:
         parts = _wired(role, settings)
-    except (ClusterError, LedgerUnavailableError, SchemaError, CityError, SealError) as error:
+    except (ClusterError, LedgerUnavailableError, SchemaError, CityError, TaxonomyError, SealError) as error:
         _log.critical("%s", error)
         return 3
     settled = Settled()
@@ -218,9 +219,13 @@ def _triage(settings: Settings) -> Role:
     metrics = Metrics(registry)
     counted = metrics.triage()
     vault = Vault(settings.vault_url, load_or_make_key(settings.data / "vault.key"))
+    model, missing = of_city(settings.city, city)
+    if missing is not None:
+        _log.warning("the taxonomy's words classify: %s", missing)
+    counted.classifier(trained=model is not None)
     triage = Triage(
         city,
-        Decider(city),
+        Decider(city, model),
         vault,
         BatchProducer(settings.access().librdkafka(), counted.published),
         clock.now,

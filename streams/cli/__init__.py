@@ -26,6 +26,7 @@ COMMANDS = {
     "audit": "Prove that every intake record is accounted for.",
     "city": "Check the files of a city.",
     "classify": "What triage would decide about a text, without a broker.",
+    "train": "Make a classifier from labelled texts.",
     "topics": "The registry of topics: list, apply, describe.",
     "vault": "The originals of what citizens said; whoever looks is written down.",
     "settings": "The settings, and where each one comes from.",

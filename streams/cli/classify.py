@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from routers.demand import Demand, Ruling
-from routers.lexicon import Lexicon
 from routers.triage import Triage
 from streams.cityfile import load_city
 from streams.cli.common import Data, Json, find, notes, progress, settings_of, show
 from streams.cli.errors import DONE, NO, WRONG, Stop
 from streams.clock import PEOPLE, now
+from streams.modelfile import of_city
 from streams.submission import Row, RowError, demand_of, encoding_of, parse_map, read_rows
 
 app = typer.Typer(add_completion=False)
@@ -71,8 +71,10 @@ class _Reader:
 
     def __init__(self, folder: Path) -> None:
         city = load_city(folder)
-        self._triage = Triage(city)
-        self._lexicon = Lexicon(city)
+        model, missing = of_city(folder, city)
+        if missing is not None:
+            notes.print(f"the taxonomy's words classify: {missing}")
+        self._triage = Triage(city, model)
 
     def document(self, row: Row) -> dict[str, Any]:
         """Return what triage would decide about a row, or why it is no demand."""
@@ -86,7 +88,7 @@ class _Reader:
         except ValidationError as error:
             return {"id": own_id, "error": "invalid", "reason": error.errors(include_input=False)[0]["msg"]}
         decided = self._triage.decide(demand, moment.astimezone(PEOPLE).date())
-        top = self._lexicon.read(demand.text, demand.title, demand.kind)
+        top = self._triage.reader.read(demand)
         known, verdict = decided.classification, decided.verdict
         declined = verdict.ruling == Ruling.DECLINE
         return {

@@ -26,6 +26,7 @@ _STATUS = {
     "sqlalchemy.exc.SQLAlchemyError": UNREACHABLE,
     "streams.broker_error.BrokerError": UNREACHABLE,
     "streams.cityfile.CityError": WRONG,
+    "streams.modelfile.TaxonomyError": WRONG,
     "streams.cluster.ClusterError": UNREACHABLE,
     "streams.intake_log.IntakeLogError": UNREACHABLE,
     "streams.keys.SigningKeyError": WRONG,

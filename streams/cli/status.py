@@ -20,6 +20,7 @@ from streams.client import ClientError, broker_version
 from streams.clock import now
 from streams.cluster import ClusterError
 from streams.lag import Backlog
+from streams.modelfile import TaxonomyError, of_city
 
 app = typer.Typer(add_completion=False)
 
@@ -63,6 +64,7 @@ def _document(installation: Installation) -> tuple[dict[str, Any], list[str]]:
                 document |= _backlog(installation, engine)
     except (Stop, ClusterError, CityError, KafkaException, UnavailableError, SchemaError, SQLAlchemyError) as error:
         troubles.append(str(error))
+    document["classifier"] = _classifier(installation)
     document["ready"] = not troubles and bool(state.get("ready", True))
     return document, troubles
 
@@ -79,6 +81,15 @@ def _backlog(installation: Installation, engine: Engine) -> dict[str, Any]:
         "unaccounted": figures.unaccounted,
         "oldest_unaccounted_s": round(figures.oldest_unaccounted_seconds, 1),
     }
+
+
+def _classifier(installation: Installation) -> dict[str, str | None]:
+    """Return what classifies: the version of the model, or why there is none."""
+    try:
+        model, missing = of_city(installation.city, load_city(installation.city))
+    except (CityError, TaxonomyError) as error:
+        return {"model": None, "problem": str(error)}
+    return {"model": model.version if model is not None else None, "problem": missing}
 
 
 def _without_password(url: str) -> str:

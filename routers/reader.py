@@ -1,0 +1,128 @@
+"""Reading a demand: by the city's model where there is one, by the taxonomy's words where there is none.
+
+The words are read in either case: those of danger, of matters out of scope and of complaints are
+looked for literally, and where the model is missing or damaged they classify as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from routers.city import City
+from routers.classifier import CATEGORY, KIND, URGENCY, Answer, Classifier, Model
+from routers.demand import Classification, Demand, DemandKind, Urgency
+from routers.lexicon import Lexicon, Match, Reading
+from routers.tiers import NEVER, thresholds
+
+LETTERS = 4
+"""Letters or digits a text must have to be about something; fewer, or none but emoji, and it is unclear."""
+
+SURE_OF_KIND = 0.6
+"""Least probability of the kind of demand, below which its cues decide."""
+
+SURE_OF_URGENCY = 0.9
+"""The same for the urgency, below which the category's own holds: both errors cost."""
+
+_RANK = (Urgency.LOW, Urgency.NORMAL, Urgency.HIGH, Urgency.CRITICAL)
+
+
+class Guess(NamedTuple):
+    """What a model says of one text, for each of its heads that there is."""
+
+    category: Answer
+    kind: Answer | None
+    urgency: Answer | None
+
+
+class Reader:
+    """Reads the demands of one city; immutable once made, so threads may share it."""
+
+    def __init__(self, city: City, model: Model | None = None) -> None:
+        self.lexicon = Lexicon(city)
+        self._city = city
+        self._classifier = Classifier(model) if model is not None else None
+        policies = city.policies
+        self._thresholds: Mapping[str, float] = (
+            thresholds(model.evidence, policies.promise, policies.promises)
+            if model is not None and model.evidence is not None
+            else {}
+        )
+
+    @property
+    def model(self) -> str:
+        """The version of what classifies."""
+        return f"model-{self._classifier.model.version}" if self._classifier is not None else self.lexicon.model
+
+    def threshold(self, category: str) -> float:
+        """Return how sure the machine must be to dispatch a category by itself."""
+        if self._classifier is None:
+            return self._city.policies.dispatch_confidence
+        return self._thresholds.get(category, NEVER)
+
+    def guess(self, demands: Sequence[Demand]) -> list[Guess | None]:
+        """Let the model read a batch; None for each demand where there is no model."""
+        if self._classifier is None:
+            return [None] * len(demands)
+        read = self._classifier.read([whole_of(demand) for demand in demands])
+        columns = []
+        for name in (CATEGORY, KIND, URGENCY):
+            head = self._classifier.model.head(name)
+            columns.append(read.answers(head) if head is not None else [None] * len(demands))
+        return [Guess(category, kind, urgency) for category, kind, urgency in zip(*columns, strict=True)]
+
+    def read(self, demand: Demand, guess: Guess | None = None) -> Reading:
+        """Read one demand.
+
+        Args:
+            demand: as submitted.
+            guess: what `guess` said of it; none: the model reads it now, alone.
+        """
+        words = self.lexicon.read(demand.text, demand.title, demand.kind)
+        if self._classifier is None:
+            return words
+        found = guess or self.guess([demand])[0]
+        assert found is not None
+        whole = whole_of(demand)
+        if sum(map(str.isalnum, whole[: self._reach])) < LETTERS:
+            unclear = words.classification.model_copy(
+                update={"category": None, "confidence": 0.0, "why": (), "model": self.model}
+            )
+            return replace(words, classification=unclear, top=())
+        head = self._classifier.model.head(CATEGORY)
+        assert head is not None
+        reasons = self._classifier.why(whole, head, found.category.labels)
+        top = tuple(map(Match, found.category.labels, found.category.shares, reasons))
+        return replace(words, classification=self._classify(words.classification, found, top, demand), top=top)
+
+    def _classify(self, words: Classification, guess: Guess, top: tuple[Match, ...], demand: Demand) -> Classification:
+        category = self._city.category(guess.category.labels[0])
+        kind = demand.kind or words.kind
+        if demand.kind is None and guess.kind is not None and guess.kind.confidence >= SURE_OF_KIND:
+            kind = DemandKind(guess.kind.labels[0])
+        urgency = category.urgency
+        if guess.urgency is not None and guess.urgency.confidence >= SURE_OF_URGENCY:
+            urgency = Urgency(guess.urgency.labels[0])
+        danger = self.lexicon.danger(whole_of(demand))
+        if danger:
+            urgency = max(urgency, Urgency.HIGH, key=_RANK.index)
+        return Classification(
+            category=category.code,
+            kind=kind,
+            urgency=urgency,
+            safety=bool(danger) or "safety" in category.flags,
+            confidence=round(guess.category.confidence, 4),
+            why=tuple(dict.fromkeys((*top[0].words, *danger))),
+            model=self.model,
+        )
+
+    @property
+    def _reach(self) -> int:
+        assert self._classifier is not None
+        return max(view.reach for view in self._classifier.model.views)
+
+
+def whole_of(demand: Demand) -> str:
+    """Return title and text as they are read."""
+    return f"{demand.title}\n{demand.text}" if demand.title else demand.text

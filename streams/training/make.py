@@ -1,0 +1,119 @@
+"""From files of labelled texts to a model file with its report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from routers.city import City
+from routers.classifier import CATEGORY, KIND, URGENCY
+from routers.demand import DemandKind
+from routers.tiers import Evidence
+from streams.cityfile import load_city
+from streams.modelfile import save
+from streams.training.fit import Recipe, TooFewError, fit
+from streams.training.measure import cross_validate, figures
+from streams.training.table import Labelled, read_labelled
+
+RECIPE = Recipe(least=2)
+
+
+def make(
+    files: Sequence[Path],
+    pairs: Sequence[str],
+    out: Path,
+    *,
+    city_folder: Path | None,
+    parts: int,
+    done: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Train, cross-validate and write a model.
+
+    Args:
+        files: of labelled texts.
+        pairs: of `--map`: text and label; group, kind and urgency where there are such columns.
+        out: the model's stem.
+        city_folder: of the city whose categories the labels are; None: any labels.
+        parts: of the cross-validation.
+        done: called after each step: `parts` + 1 times.
+
+    Returns:
+        rows, labels, cross_validated, version.
+
+    Raises:
+        TooFewError: there is too little to learn from, or a label is no category of the city.
+        FileError: a file cannot be read.
+    """
+    data = _together([read_labelled(file, pairs, (KIND, URGENCY)) for file in files])
+    city = load_city(city_folder) if city_folder is not None else None
+    if city is not None:
+        unknown = sorted(set(data.labels) - city.categories.keys())
+        if unknown:
+            raise TooFewError(f"{city.zh} has no category {', '.join(unknown[:10])}")
+    predicted = cross_validate(data, parts, RECIPE, done)
+    found = figures(predicted)
+    words = list(_words(city)) if city is not None else []
+    heads = {CATEGORY: [*data.labels, *(code for _word, code in words)]}
+    if city is not None:
+        heads |= _other_heads(data, city, len(words))
+    model = fit(
+        [*data.texts, *(word for word, _code in words)],
+        heads,
+        groups=[*data.groups, *(f"word {at}" for at in range(len(words)))],
+        spoken=[*[True] * len(data.texts), *[False] * len(words)],
+        taxonomy={each.code: each.zh for each in city.categories.values()} if city is not None else None,
+        recipe=RECIPE,
+    )
+    evidence = Evidence(
+        tuple(said[0] for said in predicted.said),
+        np.array(predicted.confidences, np.float32),
+        np.array([said[0] == gold for said, gold in zip(predicted.said, predicted.gold, strict=True)]),
+    )
+    report = {
+        "rows": len(data.texts),
+        "labels": len(set(data.labels)),
+        "words": len(words),
+        "cross_validated": {name: found[name] for name in ("macro_f1", "accuracy", "top3", "reliability")},
+        "version": model.version,
+    }
+    save(out, replace(model, evidence=evidence), report)
+    done()
+    return report
+
+
+def _words(city: City) -> Iterable[tuple[str, str]]:
+    """Yield the lexicon as texts: each word of a category, its name, and all its words in one."""
+    for category in city.categories.values():
+        yield category.zh, category.code
+        yield "，".join(category.keywords), category.code
+        for word in category.keywords:
+            yield word, category.code
+
+
+def _other_heads(data: Labelled, city: City, words: int) -> dict[str, list[str]]:
+    """Return the labels of the further questions a city's model answers; the lexicon's words answer none of them."""
+    heads: dict[str, list[str]] = {}
+    if KIND in data.more:
+        known = {str(kind) for kind in DemandKind}
+        heads[KIND] = [*(kind if kind in known else "" for kind in data.more[KIND]), *[""] * words]
+    if URGENCY in data.more:
+        usual = [str(city.category(label).urgency) for label in data.labels]
+        heads[URGENCY] = [
+            *(given or normal for given, normal in zip(data.more[URGENCY], usual, strict=True)),
+            *[""] * words,
+        ]
+    return heads
+
+
+def _together(parts: Sequence[Labelled]) -> Labelled:
+    names = set.intersection(*(set(part.more) for part in parts))
+    return Labelled(
+        tuple(text for part in parts for text in part.texts),
+        tuple(label for part in parts for label in part.labels),
+        tuple(f"{at} {group}" for at, part in enumerate(parts) for group in part.groups),
+        {name: tuple(value for part in parts for value in part.more[name]) for name in names},
+    )
