@@ -65,6 +65,8 @@ def _broken(record: Record, problem: Problem, *, unit: str | None = None, about:
     place = f"{record.topic}/{record.partition}/{record.offset}"
     key = wire.text_of(record.key)
     case_id = key if key and wire.is_demand_id(key) else None
+    # What is echoed to a sender is his own id, or nothing: a header may unfold to megabytes.
+    about = about if about and wire.is_identifier(about) else None
     return Arrival(record, "broken", place, unit or "unknown", case_id, unit=unit, about=about, problem=problem)
 
 

@@ -26,6 +26,9 @@ ROADS = "U-ROAD"
 WELL = {"casework-0": 0, "triage-0": 0}
 """The workers and how often they died."""
 
+FLOOD = 6 * 2**20
+"""Bytes of one character, which gzip folds into a record that every topic takes."""
+
 
 class Post:
     """Sends raw bytes as any foreign client may, and says where they came to rest."""
@@ -34,6 +37,7 @@ class Post:
         # `consistent_random` is librdkafka's default, which kcat uses: another partition than the project's clients.
         self._producer = Producer(
             {"bootstrap.servers": bootstrap, "partitioner": "consistent_random", "log_level": 0, "linger.ms": 0}
+            | {"compression.type": "gzip", "message.max.bytes": 3 * FLOOD}
         )
 
     def send(
@@ -302,6 +306,17 @@ def test_the_largest_work_item_that_notes_can_make_still_fits_its_queue(street: 
     assert [results[each].code for each in replies] == ["applied"] * 10
     noted = ["registered", "dispatched", *["progress_noted"] * 5]
     assert street.town.fates([case_id, healthy]) == {case_id: noted, healthy: noted}
+
+
+def test_a_record_that_unfolds_to_megabytes_in_its_key_or_headers_stops_nobody(street: Street) -> None:
+    """What a broker refuses from us would be refused again at every start."""
+    key = keys.current(street.town.keys, LAMPS)
+    headers = [("ce_id", b"x" * FLOOD), (wire.KEY_HEADER, key.key_id.encode()), (wire.SIGNATURE_HEADER, b"00")]
+    before = bad_signatures(street.town)
+    street.post.send(topics.REPLIES, b"x", b"k" * FLOOD, headers)
+    street.heard(street.post.send(topics.intake("app"), b"x", b"k" * FLOOD))
+    until(lambda: bad_signatures(street.town) == before + 1, SECONDS, "the metric counts it")
+    assert street.reply(accept(street.open_case())) == "applied"
 
 
 # ---- twice, and in the wrong order ------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The one transaction, on a real ledger and a broker that is a list: what a batch must survive."""
 
 import itertools
+import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -499,6 +500,52 @@ def test_a_record_that_unfolds_far_beyond_its_topic_is_put_aside_by_its_beginnin
     (letter,) = office.broker.letters()
     assert (letter.code, letter.size) == ("unsigned", 5 * 2**20)
     assert case_id in office.fates()
+
+
+@pytest.mark.parametrize("forged", [{"secret": b"x" * 32}, {}], ids=["another's secret", "another's signature"])
+def test_an_id_that_unfolds_to_megabytes_is_echoed_to_nobody(office: Office, forged: dict[str, Any]) -> None:
+    case_id = office.case_id()
+    worker = office.worker()
+    worker.transact([office.demand(case_id)])
+    worker.transact([office.accept(case_id, about="x" * FLOOD, **forged), office.accept(case_id)])
+    assert [each.code for each in office.broker.letters()] == ["bad_signature"]
+    assert office.broker.results(LAMPS) == {f"accept-{case_id}": "applied"}
+    assert max(map(weight, office.broker.log)) < topics.INTAKE_BYTES
+
+
+def test_a_key_that_unfolds_to_megabytes_is_not_its_dead_letters_key(office: Office) -> None:
+    office.worker().transact([office.record(topics.REPLIES, "k" * FLOOD, b"{"), office.record(topics.REPLIES, "", b"")])
+    named = [each.key for each in office.broker.on(topics.DEADLETTERS)]
+    assert named == [b"letter/replies/0/0", b"letter/replies/0/1"]
+
+
+FLOOD = 6 * 2**20
+
+
+def weight(output: Output) -> int:
+    """The bytes a broker counts."""
+    return sum(map(len, (output.value or b"", output.key or b"", *itertools.chain(*output.headers))))
+
+
+def test_a_forged_dead_letter_names_nothing_long(office: Office) -> None:
+    """Whoever writes to `deadletters` without right could else make outputs that no topic takes."""
+    place: dict[str, Any] = {"topic": "intake.app", "partition": 0, "offset": 0}
+    letter: dict[str, Any] = {
+        "letter_id": "l",
+        "origin": place,
+        "stage": "triage",
+        "code": "c",
+        "reason": "r",
+        "at": NINE.isoformat(),
+    }
+    floods: list[dict[str, Any]] = [
+        {"demand_id": "x" * 2**20},
+        {"code": "x" * 2**20},
+        {"origin": place | {"topic": "x" * 2**20}},
+    ]
+    headers = [[(wire.LETTER_HEADER, json.dumps(letter | {"channel": "app"} | each).encode())] for each in floods]
+    office.worker().transact([office.record(topics.DEADLETTERS, "k", b"", each) for each in headers])
+    assert [each.code for each in office.broker.letters()] == ["invalid"] * len(floods)
 
 
 def test_an_output_too_large_for_its_topic_is_one_inputs_fault(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
