@@ -109,6 +109,8 @@ class Ledger:
     def outbox(self, partitions: Iterable[Partition] | None = None, limit: int = 10_000) -> list[Output]:
         """Return what is decided but not known to be published, in the order in which it was decided.
 
+        What the broker refused for good is not among it.
+
         Args:
             partitions: only what came from these; None for all.
             limit: rows at most.
@@ -116,7 +118,7 @@ class Ledger:
         Raises:
             LedgerUnavailableError: the database does not answer.
         """
-        statement = select(OUTBOX).order_by(OUTBOX.c.position).limit(limit)
+        statement = select(OUTBOX).where(OUTBOX.c.refused.is_(None)).order_by(OUTBOX.c.position).limit(limit)
         if partitions is not None:
             wanted = [
                 and_(OUTBOX.c.source_topic == each.topic, OUTBOX.c.source_partition == each.partition)
@@ -160,6 +162,15 @@ class Ledger:
         """
         with self._transaction() as connection:
             _forget(connection, message_ids)
+
+    def park(self, message_id: str, why: str) -> None:
+        """Keep an outbox row that the broker will never take, and try it no more.
+
+        Raises:
+            LedgerUnavailableError: the database does not answer or cannot write.
+        """
+        with self._transaction() as connection:
+            rows.PARK.run(connection, [(why, message_id)])
 
     def lease_due_clocks(self, now: datetime, again_after: datetime, limit: int) -> list[DueClock]:
         """Return clocks that are due, marked as emitted so that nobody fires them soon again.

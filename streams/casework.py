@@ -52,11 +52,20 @@ class HaltError(Exception):
     """This worker cannot go on; the process ends with status 70 and is started again."""
 
 
+class RefusedError(HaltError):
+    """The broker will never take one of these messages: not for want of time, but for what it is."""
+
+
 class Publisher(Protocol):
     """The producer: takes a batch of outputs and returns when the broker has all of them."""
 
     def publish(self, outputs: Sequence[Output], timeout: float) -> None:
-        """Publish in order and wait; raises `HaltError` when not all are acknowledged in time."""
+        """Publish in order and wait until the broker has all of them.
+
+        Raises:
+            HaltError: not all are acknowledged in time.
+            RefusedError: one of them never will be.
+        """
 
 
 class Observer(Protocol):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sinks.ledger import Ledger, Partition
+from sinks.ledger import Ledger, Output, Partition
 from sinks.vault import Vault
-from streams.casework import Casework
+from streams.casework import Casework, RefusedError
 from streams.cluster import Cluster, ClusterError
 from streams.lag import TRIAGE_GROUP
 
@@ -39,11 +39,30 @@ class Takeover:
 
         Raises:
             ClusterError: the log is not the one the ledger has read.
+            HaltError: the broker does not take what is left in time.
         """
         while left := self.ledger.outbox(partitions):
-            self.casework.publisher.publish(left, PUBLISH_SECONDS)
-            self.ledger.forget_published([output.message_id for output in left])
+            self._publish(left)
         return self.check(partitions)
+
+    def _publish(self, left: Sequence[Output]) -> None:
+        """Publish in order; what the broker refuses for good is parked, so that nobody halts on it for ever.
+
+        A refusal may hit others of the same batch, so the batch is halved until one stands alone. Each half is
+        said again from its beginning: what comes last under a key is then still the newest.
+        """
+        try:
+            self.casework.publisher.publish(left, PUBLISH_SECONDS)
+        except RefusedError as error:
+            if len(left) > 1:
+                middle = len(left) // 2
+                self._publish(left[:middle])
+                self._publish(left[middle:])
+                return
+            _log.error("the broker refuses a message for good, it is put aside in the outbox: %s", error)
+            self.ledger.park(left[0].message_id, str(error))
+        else:
+            self.ledger.forget_published([output.message_id for output in left])
 
     def check(self, partitions: list[Partition]) -> dict[Partition, int]:
         """Hold the logs against the ledger; see `take`."""

@@ -22,8 +22,9 @@ from sinks.schema import migrate
 from streams import casework as module
 from streams import keys, outputs, topics
 from streams import messages as wire
-from streams.casework import OWN_FAILURES, Casework, HaltError
+from streams.casework import OWN_FAILURES, Casework, HaltError, RefusedError
 from streams.cluster import ClusterError
+from streams.producer import BatchProducer
 from streams.records import Record
 from streams.takeover import Takeover
 from tests.cities import qinglan
@@ -43,11 +44,16 @@ class Broker:
     def __init__(self) -> None:
         self.log: list[Output] = []
         self.away = False
+        self.refuses: Callable[[Output], bool] = lambda _output: False
 
     def publish(self, outputs: Sequence[Output], timeout: float) -> None:
         assert timeout > 0
         if outputs and self.away:
             raise HaltError("no broker")
+        refused = next(filter(self.refuses, outputs), None)
+        if refused is not None:  # what came before it in its batch may be on the broker, what came with it not
+            self.log += outputs[: outputs.index(refused) // 2]
+            raise RefusedError(refused.message_id)
         self.log += outputs
 
     @property
@@ -294,6 +300,33 @@ def test_reading_starts_where_the_ledger_says_and_what_was_left_is_published(off
     assert takeover(office, successor).take([records[0].source, Partition(topics.REPLIES, 0)]) == {records[0].source: 4}
     assert [each.code for each in office.broker.outcomes()] == ["accepted"] * 4
     assert successor.ledger.outbox() == []
+
+
+def test_what_the_broker_refuses_for_good_is_put_aside_and_the_rest_is_said_in_order(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    case_ids = [office.case_id() for _ in range(5)]
+    records = [office.demand(each) for each in case_ids] + [office.accept(each) for each in case_ids]
+    office.broker.refuses = lambda output: output.message_id == "demands/0/2/0"
+    with pytest.raises(RefusedError, match="demands/0/2/0"):
+        office.worker().transact(records)
+    successor = office.worker()
+    for _ in range(2):
+        takeover(office, successor).take([Partition(topics.DEMANDS, 0), Partition(topics.REPLIES, 0)])
+    assert successor.ledger.outbox() == []
+    assert office.rows("SELECT message_id FROM outbox WHERE refused LIKE 'demands/0/2/0%'") == [("demands/0/2/0",)]
+    assert "refuses a message for good" in caplog.text
+    last = {each.key: each.message_id for each in office.broker.log if each.topic == topics.work(LAMPS)}
+    assert last == {case_id.encode(): f"replies/0/{number}/0" for number, case_id in enumerate(case_ids)}
+    assert len(office.broker.on(topics.work(LAMPS))) == 2 * len(case_ids) - 1
+    assert successor.transact([office.demand(office.case_id())])
+
+
+def test_a_message_too_large_for_any_broker_is_named() -> None:
+    producer = BatchProducer({"bootstrap.servers": "127.0.0.1:9", "log_level": 0})
+    large = Output(Partition(topics.REPLIES, 0), "replies/0/7/0", topics.work(LAMPS), b"k", b"x" * FLOOD, ())
+    with pytest.raises(RefusedError, match=r"replies/0/7/0 for work\.U-LIGHT: .* too large"):
+        producer.publish([large], 1.0)
 
 
 def test_a_log_that_was_cut_stops_the_start_with_a_sentence(office: Office) -> None:
