@@ -383,6 +383,8 @@ _FIRST_FATE = {
 
 def _disposition(arrival: Arrival, events: Sequence[Event]) -> str:
     """Return what the audit counts an input as; for a demand, the first fate of its case."""
+    if arrival.kind == "clock" and not events:
+        return "repeat"
     if arrival.kind != "demand":
         return "follow_up" if arrival.origin else "applied"
     return next(_FIRST_FATE[event.kind] for event in events if event.kind in _FIRST_FATE)

@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from sqlalchemy import text
 from routers.case import decide
 from routers.demand import Classification, DemandKind, ResolvedPlace, Ruling, Verdict
 from routers.inputs import Input
-from routers.life import Case, CaseState, Decision
+from routers.life import Case, CaseState, ClockName, Decision
 from sinks.database import open_engine, sqlite_url
-from sinks.ledger import Ledger, LedgerUnavailableError, Output, Partition
+from sinks.ledger import DueClock, Ledger, LedgerUnavailableError, Output, Partition
 from sinks.schema import migrate
+from sinks.tables import utc_text
 from streams import casework as module
 from streams import keys, outputs, topics
 from streams import messages as wire
@@ -27,6 +29,7 @@ from streams.cluster import ClusterError
 from streams.producer import BatchProducer
 from streams.records import Record
 from streams.takeover import Takeover
+from streams.ticker import _command
 from tests.cities import qinglan
 
 LAMPS, ROADS, DESK = "U-LIGHT", "U-ROAD", "H-HOTLINE"
@@ -206,7 +209,19 @@ class Office:
         message = wire.Accept(reply_id=f"accept-{case_id}", unit=unit, case_id=case_id, at=NINE)
         return self.reply(message, partition=partition, **forged)
 
+    def fires(self, case_id: str, clock: ClockName, *, due_at: datetime | None = None) -> Record:
+        """A command as the ticker sends it for a clock that stands in the ledger, or stood there."""
+        stands = self.clocks().get(clock)
+        at, generation = stands or (due_at or NINE, 1)
+        output = _command(DueClock(case_id, clock, generation, due_at or at), at)
+        return self.record(topics.COMMANDS, case_id, output.value, output.headers)
+
     # -- what there is --------------------------------------------------------------------------
+
+    def clocks(self) -> dict[str, tuple[datetime, int]]:
+        """When each clock of the one case runs out, and its generation."""
+        found = self.rows("SELECT clock, due_at, generation FROM clock")
+        return {name: (datetime.fromisoformat(due_at), generation) for name, due_at, generation in found}
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         with self._open[-1].engine.connect() as connection:
@@ -646,6 +661,50 @@ def test_a_unit_cannot_reply_about_what_is_not_its_own(office: Office) -> None:
     office.worker().transact([office.demand(case_id), office.accept(case_id, unit=ROADS)])
     assert office.broker.results(ROADS) == {f"accept-{case_id}": "not_your_case"}
     assert office.fates() == {case_id: ["registered", "dispatched"]}
+
+
+# ---- clocks -----------------------------------------------------------------------------------------
+
+
+def test_a_clock_that_a_slower_machine_hears_early_has_run_out_all_the_same(office: Office) -> None:
+    """The machine of the ticker is 300 ms ahead of the one that decides."""
+    case_id = office.case_id()
+    worker = office.worker()
+    worker.transact([office.demand(case_id)])
+    due_at, generation = office.clocks()["due"]
+    worker.now = lambda: due_at - timedelta(milliseconds=300)
+    worker.transact([office.fires(case_id, "due")])
+    assert office.fates() == {case_id: ["registered", "dispatched", "escalated"]}
+    assert office.rows("SELECT at FROM event WHERE kind = 'case.escalated'") == [(utc_text(due_at),)]
+    assert "due" not in office.clocks()
+    assert generation == 1
+
+
+def test_a_clock_that_came_to_nothing_once_is_heard_the_next_time(office: Office) -> None:
+    case_id = office.case_id()
+    worker = office.worker()
+    worker.transact([office.demand(case_id)])
+    due_at, _generation = office.clocks()["due"]
+    early = office.fires(case_id, "due", due_at=due_at - timedelta(minutes=5))
+    worker.transact([early])
+    worker.now = lambda: due_at
+    worker.transact([office.fires(case_id, "due"), office.fires(case_id, "due")])
+    worker.transact([office.fires(case_id, "due", due_at=due_at)])
+    assert office.fates() == {case_id: ["registered", "dispatched", "escalated"]}
+    assert office.dispositions() == ["repeat", "applied", "repeat", "repeat", "opened"]
+
+
+def test_what_is_held_again_after_it_lapsed_lapses_again(office: Office) -> None:
+    case_id = office.case_id()
+    worker = office.worker()
+    for generation in (1, 2):
+        worker.transact([office.withdrawal(case_id, follow_up=f"w{generation}")])
+        due_at, number = office.clocks()["orphan"]
+        assert number == generation
+        worker.now = partial(max, due_at, NINE)
+        worker.transact([office.fires(case_id, "orphan")])
+        assert office.clocks() == {}
+    assert office.fates() == {case_id: ["follow_up_held", "follow_up_lapsed"] * 2}
 
 
 # ---- repeats and order ------------------------------------------------------------------------------
