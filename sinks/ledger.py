@@ -106,14 +106,14 @@ class Ledger:
                 for row in connection.execute(select(PROGRESS))
             }
 
-    def outbox(self, partitions: Iterable[Partition] | None = None, limit: int = 10_000) -> list[Output]:
+    def outbox(self, partitions: Iterable[Partition] | None = None, limit: int | None = 10_000) -> list[Output]:
         """Return what is decided but not known to be published, in the order in which it was decided.
 
         What the broker refused for good is not among it.
 
         Args:
             partitions: only what came from these; None for all.
-            limit: rows at most.
+            limit: rows at most; None for all.
 
         Raises:
             LedgerUnavailableError: the database does not answer.

@@ -138,9 +138,11 @@ class Casework:
         # 1 take: what cannot be read becomes a dead letter, never an exception
         waiting = [[self._take(record) for record in records]]
         self.fault("take")
+        doubted: list[Arrival] = []
         while waiting:
             part = waiting.pop()
             try:
+                doubted = self._publish_doubted(doubted, deadline)
                 # 2 load: what the ledger knows; drop what it has passed
                 draft = self._load(part)
                 self.fault("load")
@@ -162,6 +164,7 @@ class Casework:
             except LedgerUnavailableError as error:
                 self._still_time(deadline, f"the ledger is not available: {error}")
                 time.sleep(_PAUSE)
+                doubted = part
                 waiting.append(part)
                 continue
             except HaltError:
@@ -171,9 +174,8 @@ class Casework:
                 self._still_time(deadline, f"a batch could not be decided: {error!r}")
                 continue
             # 6 publish this batch's outbox, and wait for the broker
-            self.publisher.publish(draft.batch.outputs, max(0.1, deadline - time.monotonic()))
+            self._publish(draft.batch.outputs, deadline)
             self.fault("publish")
-            self.published += [output.message_id for output in draft.batch.outputs]
             next_offsets |= draft.next_offsets
             self._observe(draft)
         # 7 ack, in order: the caller's, with these offsets
@@ -356,6 +358,39 @@ class Casework:
             raise HaltError(f"{alone.record.topic}@{alone.record.offset} cannot be decided: {error!r}") from error
         problem = Problem("undecidable", f"{type(error).__name__} while deciding")
         return [[replace(alone, given=None, letter=None, problem=problem)]]
+
+    # -- 6 publish ----------------------------------------------------------------------------
+
+    def _publish(self, outputs: Sequence[Output], deadline: float) -> None:
+        """Publish while this worker's session lasts; later, a successor may have said something newer.
+
+        Raises:
+            HaltError: the time is over, or the broker does not have all; the outbox has them for whoever takes over.
+        """
+        if not outputs:
+            return
+        self._still_time(deadline, "the time for this batch is over before it could be published")
+        self.publisher.publish(outputs, deadline - time.monotonic())
+        self.published += [output.message_id for output in outputs]
+
+    def _publish_doubted(self, part: Sequence[Arrival], deadline: float) -> list[Arrival]:
+        """Publish what was committed though its answer was lost: when it is loaded again, it is passed already.
+
+        Args:
+            part: what was in hand when the ledger did not answer; empty when there is no doubt.
+            deadline: of the batch (monotonic).
+
+        Returns:
+            Nothing that is still in doubt.
+
+        Raises:
+            LedgerUnavailableError: the ledger still does not answer.
+        """
+        if part:
+            places = {f"{each.record.topic}/{each.record.partition}/{each.record.offset}" for each in part}
+            left = self.ledger.outbox({each.record.source for each in part}, limit=None)
+            self._publish([each for each in left if each.message_id.rpartition("/")[0] in places], deadline)
+        return []
 
     def _still_time(self, deadline: float, problem: str) -> None:
         if time.monotonic() >= deadline:

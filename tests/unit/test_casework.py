@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from routers.demand import Classification, DemandKind, ResolvedPlace, Ruling, Ve
 from routers.inputs import Input
 from routers.life import Case, CaseState, ClockName, Decision
 from sinks.database import open_engine, sqlite_url
-from sinks.ledger import DueClock, Ledger, LedgerUnavailableError, Output, Partition
+from sinks.ledger import Batch, DueClock, Ledger, LedgerUnavailableError, Output, Partition
 from sinks.schema import migrate
 from sinks.tables import utc_text
 from streams import casework as module
@@ -454,6 +455,44 @@ def test_a_ledger_that_stays_away_ends_the_worker(office: Office, monkeypatch: p
     monkeypatch.setattr(module, "_PAUSE", 0.001)
     with pytest.raises(HaltError, match="the ledger is not available: no answer"):
         office.worker(budget=0.05).transact([office.demand(office.case_id())])
+
+
+@pytest.mark.parametrize("published_before", [False, True], ids=["alone", "after another batch"])
+def test_a_batch_that_is_committed_though_its_answer_was_lost_is_published(
+    office: Office, monkeypatch: pytest.MonkeyPatch, *, published_before: bool
+) -> None:
+    """A server that fails over during COMMIT: the retry finds everything decided already."""
+    worker = office.worker()
+    if published_before:
+        worker.transact([office.demand(office.case_id())])
+    said_before = len(office.broker.log)
+    real = Ledger.write
+    lost = iter((True,))
+
+    def write(ledger: Ledger, batch: Batch) -> None:
+        real(ledger, batch)
+        if next(lost, False):
+            raise LedgerUnavailableError("the server closed the connection")
+
+    monkeypatch.setattr(Ledger, "write", write)
+    monkeypatch.setattr(module, "_PAUSE", 0.001)
+    record = office.demand(office.case_id())
+    assert worker.transact([record]) == {record.source: record.next_offset}
+    assert [each.message_id for each in office.broker.log[said_before:]] == [
+        f"demands/0/{record.offset}/{number}" for number in range(2)
+    ]
+    worker.transact([office.demand(office.case_id())])
+    assert {each.message_id.split("/")[2] for each in worker.ledger.outbox()} == {str(record.next_offset)}
+
+
+def test_nothing_is_published_once_the_time_is_over(office: Office) -> None:
+    """Another worker may hold the partition by then and have said something newer."""
+    record = office.demand(office.case_id())
+    with pytest.raises(HaltError, match="the time for this batch is over before it could be published"):
+        office.worker(lambda step: time.sleep(0.05) if step == "write" else None, budget=0.04).transact([record])
+    assert office.broker.log == []
+    takeover(office, office.worker()).take([record.source])
+    assert len(office.broker.log) == 2
 
 
 # ---- poison -----------------------------------------------------------------------------------------
