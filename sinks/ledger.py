@@ -45,8 +45,8 @@ CHUNK = 500
 REMEMBERED = 4096
 """Cases whose reading is remembered; some 8 KB each."""
 
-_LATER_FATES = ("repeat", "duplicate")
-"""Dispositions of a record whose input the ledger knew already."""
+_DECIDED_ELSEWHERE = ("repeat", "duplicate", "dead_lettered")
+"""Dispositions of a record that did not decide its input: another one did, or none has yet."""
 
 
 class Ledger:
@@ -222,7 +222,7 @@ def _by_keys(connection: Connection, statement: Any, column: Any, keys: Iterable
 
 def _known_inputs(connection: Connection, input_ids: Iterable[str]) -> dict[str, KnownInput]:
     statement = select(INPUT.c.input_id, INPUT.c.disposition, INPUT.c.code, INPUT.c.digest).where(
-        INPUT.c.disposition.not_in(_LATER_FATES)
+        INPUT.c.disposition.not_in(_DECIDED_ELSEWHERE)
     )
     found = _by_keys(connection, statement, INPUT.c.input_id, input_ids)
     return {input_id: KnownInput(disposition, code, digest) for input_id, disposition, code, digest in found}

@@ -532,6 +532,22 @@ def test_the_one_poisoned_case_of_a_batch_is_put_aside_and_the_others_go_on(
     assert office.counts.fates["demand", "dead_lettered", "undecidable"] == 1
 
 
+def test_what_once_was_undecidable_can_be_handed_in_again(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    case_id = office.case_id()
+    worker = office.worker()
+    with monkeypatch.context() as patch:
+        poison(patch, case_id)
+        worker.transact([office.demand(case_id)])
+    worker.transact([office.demand(case_id)])
+    with monkeypatch.context() as patch:
+        poison(patch, case_id)
+        worker.transact([office.accept(case_id)])
+    worker.transact([office.accept(case_id)])
+    assert office.dispositions() == ["dead_lettered", "opened", "dead_lettered", "applied"]
+    assert office.fates() == {case_id: ["registered", "dispatched", "accepted"]}
+    assert [each.code for each in office.broker.outcomes()] == ["undecidable", "accepted", "state"]
+
+
 def test_a_channel_hears_once_that_its_demand_became_a_dead_letter(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
