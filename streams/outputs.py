@@ -85,8 +85,10 @@ class Teller:
 
     def repeated(self, case: Case | None, code: str | None, *, changed: bool) -> None:
         """Tell the sender of a resubmission its earlier result again."""
-        if self.arrival.unit is not None:
-            self._result(case, code or APPLIED)
+        if code is not None:
+            self.refused(case, code)
+        elif self.arrival.unit is not None:
+            self._result(case, APPLIED)
         elif self.arrival.channel is not None and self.arrival.kind == "demand":
             own = case if case and case.facts and case.facts.channel == self.arrival.channel else None
             text = self.text("duplicate_changed" if changed else "duplicate", own)

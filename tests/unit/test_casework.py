@@ -810,6 +810,20 @@ def state(office: Office, case_id: str) -> CaseState:
     return CaseState(office.rows(f"SELECT state FROM \"case\" WHERE case_id = '{case_id}'")[0][0])
 
 
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "a batch later"])
+def test_a_follow_up_that_was_refused_is_refused_again_when_it_is_sent_again(office: Office, *, together: bool) -> None:
+    case_id = office.case_id()
+    worker = office.worker()
+    worker.transact([office.demand(case_id), office.withdrawal(case_id)])
+    twice = [office.withdrawal(case_id, follow_up="w2"), office.withdrawal(case_id, follow_up="w2")]
+    for part in [twice] if together else [[each] for each in twice]:
+        worker.transact(part)
+    told = [(each.code, each.refused, each.text) for each in office.broker.outcomes() if each.about == "w2"]
+    assert [each[:2] for each in told] == [("case_ended", True)] * 2
+    assert told[0] == told[1]
+    assert office.dispositions() == ["opened", "follow_up", "follow_up", "duplicate"]
+
+
 def test_a_redelivery_is_dropped_even_when_only_a_part_of_it_is_new(office: Office) -> None:
     records = [office.demand(office.case_id()) for _ in range(5)]
     worker = office.worker()
