@@ -216,9 +216,11 @@ class Casework:
         for arrival in part:
             record = arrival.record
             expected = draft.next_offsets.get(record.source)
-            if expected is not None and record.offset < expected:
+            if expected is None:  # nothing of it is decided: what the log still holds comes first
+                expected = min(record.offset, self.log_starts.get(record.source, 0))
+            if record.offset < expected:
                 continue
-            if expected is not None and record.offset > expected:
+            if record.offset > expected:
                 self._gap(record, expected)
             draft.next_offsets[record.source] = record.next_offset
             fresh.append(arrival)

@@ -35,7 +35,8 @@ class Takeover:
         """Publish what is left over, check the logs against the ledger, return where to start.
 
         The ledger's offset wins over the group's, in both directions: a group's offset can be
-        lost, expired or moved, the ledger's is written with the decisions it stands for.
+        lost, expired or moved, the ledger's is written with the decisions it stands for. Where the
+        ledger has none, nothing is decided yet: reading starts where the log does.
 
         Raises:
             ClusterError: the log is not the one the ledger has read.
@@ -69,7 +70,7 @@ class Takeover:
         progress = self.ledger.progress()
         known = {each: progress[each] for each in partitions if each in progress}
         self._check_ids(known)
-        ends, starts = self.cluster.ends(known), self.cluster.starts(known)
+        ends, starts = self.cluster.ends(known), self.cluster.starts(partitions)
         self.casework.log_starts = {**self.casework.log_starts, **starts}
         for each, (next_offset, _topic_id) in known.items():
             if ends[each] < next_offset:
@@ -85,7 +86,7 @@ class Takeover:
                     next_offset,
                     starts[each] - 1,
                 )
-        return {each: max(next_offset, starts[each]) for each, (next_offset, _topic_id) in known.items()}
+        return starts | {each: max(next_offset, starts[each]) for each, (next_offset, _topic_id) in known.items()}
 
     def _check_ids(self, known: Mapping[Partition, tuple[int, str]]) -> None:
         for each, (_next_offset, topic_id) in known.items():

@@ -313,7 +313,8 @@ def test_reading_starts_where_the_ledger_says_and_what_was_left_is_published(off
 
     office.broker.away = False
     successor = office.worker()
-    assert takeover(office, successor).take([records[0].source, Partition(topics.REPLIES, 0)]) == {records[0].source: 4}
+    replies = Partition(topics.REPLIES, 0)
+    assert takeover(office, successor).take([records[0].source, replies]) == {records[0].source: 4, replies: 0}
     assert [each.code for each in office.broker.outcomes()] == ["accepted"] * 4
     assert successor.ledger.outbox() == []
 
@@ -359,6 +360,18 @@ def test_a_topic_made_anew_stops_the_start_with_a_sentence(office: Office) -> No
     successor.topic_ids = {topics.DEMANDS: "topic-2"}
     with pytest.raises(ClusterError, match="demands was made anew since the ledger read it"):
         takeover(office, successor).take([record.source])
+
+
+def test_a_ledger_that_knows_nothing_of_a_partition_reads_it_from_its_beginning(office: Office) -> None:
+    """A group's offset from another ledger's days would step over everything before it."""
+    worker = office.worker()
+    records = [office.demand(office.case_id()) for _ in range(4)]
+    assert takeover(office, worker).take([records[0].source]) == {records[0].source: 0}
+    with pytest.raises(HaltError, match="offset 0 was expected, 2 came"):
+        worker.transact(records[2:])
+    logs = Logs({records[0].source: 4}, {records[0].source: 2})
+    assert takeover(office, worker, logs).take([records[0].source]) == {records[0].source: 2}
+    assert worker.transact(records[2:]) == {records[0].source: 4}
 
 
 def test_what_expired_unread_is_stepped_over_but_nothing_else_is(office: Office) -> None:
