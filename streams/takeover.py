@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sinks.ledger import Ledger, Output, Partition
@@ -21,15 +20,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Takeover:
-    """Done at every assignment, before the first record is read."""
+    """Done at every assignment, before the first record is read, in the thread that settles batches."""
 
     casework: Casework
     ledger: Ledger
     cluster: Cluster
-
-    async def starts(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
-        """Return where each partition starts; see `take`."""
-        return await asyncio.to_thread(self.take, list(partitions))
 
     def take(self, partitions: list[Partition]) -> dict[Partition, int]:
         """Publish what is left over, check the logs against the ledger, return where to start.
@@ -109,10 +104,6 @@ class Resume:
 
     vault: Vault
     cluster: Cluster
-
-    async def starts(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
-        """Return where to start instead of the group's offset; see `check`."""
-        return await asyncio.to_thread(self.check, list(partitions))
 
     def check(self, partitions: list[Partition]) -> dict[Partition, int]:
         """Return the partitions whose group's offset lies past what was read, and where to start there.
