@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, and_, or_, select
 
 from routers.follow import clocks
 from routers.life import Case
@@ -172,6 +172,16 @@ class Ledger:
         with self._transaction() as connection:
             rows.PARK.run(connection, [(why, message_id)])
 
+    def clock_is_due(self, now: datetime, again_after: datetime) -> bool:
+        """Tell whether `lease_due_clocks` would return any.
+
+        Raises:
+            LedgerUnavailableError: the database does not answer.
+        """
+        with self._transaction() as connection:
+            statement = select(CLOCK.c.case_id).where(_due(now, again_after)).limit(1)
+            return connection.execute(statement).first() is not None
+
     def lease_due_clocks(self, now: datetime, again_after: datetime, limit: int) -> list[DueClock]:
         """Return clocks that are due, marked as emitted so that nobody fires them soon again.
 
@@ -183,9 +193,9 @@ class Ledger:
         Raises:
             LedgerUnavailableError: the database does not answer or cannot write.
         """
-        due = and_(CLOCK.c.due_at <= now, or_(CLOCK.c.emitted_at.is_(None), CLOCK.c.emitted_at < again_after))
+        due = select(CLOCK).where(_due(now, again_after)).order_by(CLOCK.c.due_at).limit(limit)
         # Two tickers at once share the clocks out; SQLite has one writer and leaves these words out.
-        statement = select(CLOCK).where(due).order_by(CLOCK.c.due_at).limit(limit).with_for_update(skip_locked=True)
+        statement = due.with_for_update(skip_locked=True)
         with self._transaction() as connection:
             found = connection.execute(statement).all()
             rows.LEASE_CLOCK.run(connection, [(utc_text(now), each.case_id, each.clock) for each in found])
@@ -193,6 +203,10 @@ class Ledger:
 
     def _transaction(self) -> AbstractContextManager[Connection]:
         return transaction(self.engine)
+
+
+def _due(now: datetime, again_after: datetime) -> ColumnElement[bool]:
+    return and_(CLOCK.c.due_at <= now, or_(CLOCK.c.emitted_at.is_(None), CLOCK.c.emitted_at < again_after))
 
 
 class _Memory:

@@ -83,6 +83,18 @@ class Takeover:
                 )
         return starts | {each: max(next_offset, starts[each]) for each, (next_offset, _topic_id) in known.items()}
 
+    def behind(self, partitions: list[Partition]) -> int:
+        """Return how many records of these partitions the ledger has not decided.
+
+        Raises:
+            ClusterError: the cluster does not answer.
+            LedgerUnavailableError: the ledger does not answer.
+        """
+        progress = self.ledger.progress()
+        ends, starts = self.cluster.ends(partitions), self.cluster.starts(partitions)
+        decided = {each: progress[each][0] if each in progress else 0 for each in partitions}
+        return sum(max(0, ends[each] - max(starts[each], decided[each])) for each in partitions)
+
     def _check_ids(self, known: Mapping[Partition, tuple[int, str]]) -> None:
         for each, (_next_offset, topic_id) in known.items():
             now = self.casework.topic_ids.get(each.topic)

@@ -247,13 +247,16 @@ def _casework(settings: Settings) -> Role:
         clock.now,
         counted,
         cluster.topic_ids(names),
+        existing=cluster.existing,
         fault=fault_point(os.environ),
     )
-    ticker = Ticker(ledger, clock.now, clock.monotonic)
     takeover = Takeover(casework, ledger, cluster)
-    takeover.check(
-        [Partition(name, number) for name, count in cluster.partitions(names).items() for number in range(count)]
-    )
+    partitions = [
+        Partition(name, number) for name, count in cluster.partitions(names).items() for number in range(count)
+    ]
+    takeover.check(partitions)
+    commands = [each for each in partitions if each.topic == topics.COMMANDS]
+    ticker = Ticker(ledger, clock.now, clock.monotonic, lambda: takeover.behind(commands))
     reader = open_engine(settings.ledger_url, read_only=True)
     backlog = Backlog(settings.access(), list(city.channels), reader, clock.now)
     registry.register(LedgerCollector(reader, clock.now, backlog.figures))

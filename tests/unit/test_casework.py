@@ -388,6 +388,15 @@ def test_what_expired_unread_is_stepped_over_but_nothing_else_is(office: Office)
     assert lost.key.decode() not in office.fates()
 
 
+def test_what_the_ledger_has_not_decided_of_a_topic_is_counted(office: Office) -> None:
+    worker = office.worker()
+    records = [office.demand(office.case_id()) for _ in range(5)]
+    worker.transact(records[:2])
+    unread = Partition(topics.COMMANDS, 1)
+    logs = Logs({records[0].source: 5, unread: 9}, {unread: 7})
+    assert takeover(office, worker, logs).behind([records[0].source, unread]) == 3 + 2
+
+
 # ---- two workers on one ledger ----------------------------------------------------------------------
 
 
