@@ -8,7 +8,7 @@ overcome ends as `HaltError`, on which the process dies and is started again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
@@ -32,10 +32,10 @@ from sinks.ledger import (
 )
 from streams import messages as wire
 from streams.arrivals import Arrival, Problem, UnknownSchemaError, read
+from streams.cluster import ClusterError
 from streams.keys import KeyRing
 from streams.outputs import Teller
 from streams.records import Record
-from streams.topics import REPLIES
 
 BUDGET = 10.0
 """Seconds for steps 2 to 7 together: below the group's session timeout, so that a worker that
@@ -112,6 +112,8 @@ class Casework:
     topic_ids: Mapping[str, str] = field(default_factory=dict)
     log_starts: dict[Partition, int] = field(default_factory=dict)
     """First offset each partition still holds."""
+    existing: Callable[[Partition, int, int], Container[int]] = lambda _partition, start, stop: range(start, stop)
+    """Asked which offsets from the second up to the third argument hold records, when some did not come."""
     fault: Callable[[str], None] = lambda _step: None
     """Called at each step; a fault test dies there."""
     budget: float = BUDGET
@@ -213,6 +215,7 @@ class Casework:
     def _not_passed(self, part: Sequence[Arrival], draft: Draft) -> list[Arrival]:
         """Return the arrivals the ledger has not decided yet; a redelivery is never decided again."""
         fresh = []
+        holes: dict[Partition, list[range]] = {}
         for arrival in part:
             record = arrival.record
             expected = draft.next_offsets.get(record.source)
@@ -221,9 +224,11 @@ class Casework:
             if record.offset < expected:
                 continue
             if record.offset > expected:
-                self._gap(record, expected)
+                holes.setdefault(record.source, []).append(range(expected, record.offset))
             draft.next_offsets[record.source] = record.next_offset
             fresh.append(arrival)
+        for source, left_out in holes.items():
+            self._check_holes(source, left_out)
         for source, after in draft.next_offsets.items():
             before = draft.loaded.progress.get(source)
             if before is None or before[0] != after:
@@ -231,17 +236,24 @@ class Casework:
                 draft.batch.progress[source] = (before[0] if before else None, after, topic_id)
         return fresh
 
-    def _gap(self, record: Record, expected: int) -> None:
+    def _check_holes(self, source: Partition, holes: Sequence[range]) -> None:
         """Refuse to step over records: only what has expired, or a foreign transaction's marks, may be missing.
 
         Raises:
-            HaltError: records between the ledger's offset and this one exist and were not delivered.
+            HaltError: there are records that did not come, or the broker does not tell.
         """
-        if record.topic == REPLIES or record.offset <= self.log_starts.get(record.source, 0):
+        start = self.log_starts.get(source, 0)
+        held = [hole for each in holes if (hole := range(max(each.start, start), each.stop))]
+        if not held:
             return
-        raise HaltError(
-            f"{record.topic}[{record.partition}]: offset {expected} was expected, {record.offset} came; reading again"
-        )
+        try:
+            there = self.existing(source, held[0].start, held[-1].stop)
+        except ClusterError as error:
+            raise HaltError(str(error)) from error
+        for hole in held:
+            if any(offset in there for offset in hole):
+                name = f"{source.topic}[{source.partition}]"
+                raise HaltError(f"{name}: offset {hole.start} was expected, {hole.stop} came; reading again")
 
     # -- 3 decide -----------------------------------------------------------------------------
 

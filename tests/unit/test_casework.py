@@ -353,6 +353,41 @@ def test_a_log_that_was_cut_stops_the_start_with_a_sentence(office: Office) -> N
         takeover(office, office.worker(), Logs({record.source: 0})).take([record.source])
 
 
+def test_a_reply_that_did_not_come_is_read_again_before_it_is_stepped_over(office: Office) -> None:
+    case_id = office.case_id()
+    notes = [wire.Note(reply_id=f"n{number}", unit=LAMPS, case_id=case_id, at=NINE, text="话") for number in range(3)]
+    worker = office.worker()
+    first, lost, last = [office.reply(each) for each in notes]
+    worker.transact([office.demand(case_id), first])
+    with pytest.raises(HaltError, match=r"replies\[0\]: offset 1 was expected, 2 came; reading again"):
+        worker.transact([last])
+    worker.transact([lost, last])
+    assert office.fates()[case_id][2:] == ["progress_noted"] * 3
+
+
+def test_the_marks_of_a_foreign_transaction_are_no_records(office: Office) -> None:
+    """The client of a unit that writes in transactions leaves an offset without a record after each."""
+    asked: list[tuple[Partition, int, int]] = []
+
+    def existing(partition: Partition, start: int, stop: int) -> set[int]:
+        asked.append((partition, start, stop))
+        return {0, 2, 4}
+
+    worker = office.worker(existing=existing)
+    written = [office.accept(office.case_id()) for _ in range(5)]
+    assert worker.transact(written[::2]) == {written[0].source: 5}
+    assert asked == [(written[0].source, 1, 4)]
+
+
+def test_a_hole_that_nobody_can_look_into_ends_the_worker(office: Office) -> None:
+    def existing(*_hole: object) -> set[int]:
+        raise ClusterError("no broker answers")
+
+    _skipped, came = office.accept(office.case_id()), office.accept(office.case_id())
+    with pytest.raises(HaltError, match="no broker answers"):
+        office.worker(existing=existing).transact([came])
+
+
 def test_a_topic_made_anew_stops_the_start_with_a_sentence(office: Office) -> None:
     record = office.demand(office.case_id())
     office.worker().transact([record])
