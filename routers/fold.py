@@ -175,7 +175,7 @@ def _on_escalated(case: Case, _event: Event, data: Mapping[str, Any]) -> Case:
     return case.but(escalated=(*case.escalated, data["clock"]))
 
 
-def _on_held(case: Case, _event: Event, data: Mapping[str, Any]) -> Case:
+def _on_held(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
     held = Held(
         data["held"],
         data["id"],
@@ -184,12 +184,13 @@ def _on_held(case: Case, _event: Event, data: Mapping[str, Any]) -> Case:
         data.get("text"),
         data.get("solved"),
         data.get("satisfied"),
+        since=event.at,
     )
     return case.but(held=(*case.held, held))
 
 
 def _on_lapsed(case: Case, _event: Event, _data: Mapping[str, Any]) -> Case:
-    return case.but(held=())
+    return case.but(held=(), lapses=case.lapses + 1)
 
 
 _FOLDS: Mapping[str, Callable[[Case, Event, Mapping[str, Any]], Case]] = {

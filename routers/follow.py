@@ -31,7 +31,8 @@ def clocks(case: Case) -> dict[ClockName, tuple[datetime, int]]:
     """Return the clocks that run for a case: absolute due time (UTC) and generation."""
     running: dict[ClockName, tuple[datetime, int]] = {}
     if case.state is CaseState.NEW and case.held:
-        running["orphan"] = (case.held[0].at + ORPHAN_WAIT, 1)
+        first = case.held[0]
+        running["orphan"] = ((first.since or first.at) + ORPHAN_WAIT, case.lapses + 1)
     if case.state is CaseState.DISPATCHED and case.accept_by and "accept" not in case.escalated:
         running["accept"] = (case.accept_by, case.dispatches)
     if case.open and case.due_at and "due" not in case.escalated:

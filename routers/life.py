@@ -50,6 +50,9 @@ ClockName = Literal["accept", "due", "orphan"]
 ORPHAN_WAIT = timedelta(hours=24)
 """How long a follow-up that overtook its demand is held."""
 
+HELD_AT_MOST = 50
+"""Follow-ups held for one demand that has not come: a case is read and written whole."""
+
 
 class Facts(Value):
     """What is known of a demand once triage is done; never changes, masked throughout."""
@@ -94,6 +97,8 @@ class Held:
     text: str | None = None
     solved: bool | None = None
     satisfied: bool | None = None
+    since: datetime | None = None
+    """When it was decided to hold it; None in what was stored before that was kept. `at` is its sender's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,8 @@ class Case:
     exemption: str | None = None
     """Coded reason for which the case was closed without `solved` (I7)."""
     held: tuple[Held, ...] = ()
+    lapses: int = 0
+    """How often what was held has lapsed."""
     facts: Facts | None = field(default=None)
 
     @property

@@ -27,7 +27,7 @@ from routers.inputs import (
     Urge,
     Withdraw,
 )
-from routers.life import Case, CaseState, Decision, Event, Refusal
+from routers.life import HELD_AT_MOST, Case, CaseState, Decision, Event, Refusal
 
 
 def event(kind: str, at: datetime, given: Input, **data: Any) -> Event:
@@ -35,8 +35,10 @@ def event(kind: str, at: datetime, given: Input, **data: Any) -> Event:
     return Event(kind, at, given.actor, {key: value for key, value in data.items() if value is not None})
 
 
-def hold(_case: Case, given: Urge | Supplement | Withdraw | CallBack, at: datetime, _city: City) -> Decision:
+def hold(case: Case, given: Urge | Supplement | Withdraw | CallBack, at: datetime, _city: City) -> Decision:
     """A follow-up overtook its demand: keep it until the demand comes."""
+    if len(case.held) >= HELD_AT_MOST:
+        return Refusal("too_many_held")
     kinds = {Urge: "urge", Supplement: "supplement", Withdraw: "withdraw", CallBack: "rate"}
     data: dict[str, Any] = {"held": kinds[type(given)], "id": given.id, "channel": given.channel, "text": given.text}
     if isinstance(given, CallBack):
@@ -255,9 +257,11 @@ def withdraw(_case: Case, given: Withdraw, at: datetime, _city: City) -> Decisio
 
 def ran_out(case: Case, given: ClockRanOut, at: datetime, city: City) -> Decision:
     """First rung of the ladder: the case also goes to the supervisor's queue."""
-    current = clocks(case).get(given.clock)
-    if current is None or current[1] != given.generation or at < current[0]:
+    due_at, generation = clocks(case).get(given.clock, (at, None))
+    # The ticker may run on a machine whose time is ahead: what it has seen run out, has.
+    if generation != given.generation or max(at, given.at) < due_at:
         return ()
+    at = max(at, due_at)
     if given.clock == "orphan":
         return (event("case.follow_up_lapsed", at, given),)
     return (event("case.escalated", at, given, clock=given.clock, to=city.policies.supervisor),)

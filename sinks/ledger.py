@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, and_, or_, select
 
 from routers.follow import clocks
 from routers.life import Case
@@ -45,8 +45,8 @@ CHUNK = 500
 REMEMBERED = 4096
 """Cases whose reading is remembered; some 8 KB each."""
 
-_LATER_FATES = ("repeat", "duplicate")
-"""Dispositions of a record whose input the ledger knew already."""
+_DECIDED_ELSEWHERE = ("repeat", "duplicate", "dead_lettered")
+"""Dispositions of a record that did not decide its input: another one did, or none has yet."""
 
 
 class Ledger:
@@ -106,17 +106,19 @@ class Ledger:
                 for row in connection.execute(select(PROGRESS))
             }
 
-    def outbox(self, partitions: Iterable[Partition] | None = None, limit: int = 10_000) -> list[Output]:
+    def outbox(self, partitions: Iterable[Partition] | None = None, limit: int | None = 10_000) -> list[Output]:
         """Return what is decided but not known to be published, in the order in which it was decided.
+
+        What the broker refused for good is not among it.
 
         Args:
             partitions: only what came from these; None for all.
-            limit: rows at most.
+            limit: rows at most; None for all.
 
         Raises:
             LedgerUnavailableError: the database does not answer.
         """
-        statement = select(OUTBOX).order_by(OUTBOX.c.position).limit(limit)
+        statement = select(OUTBOX).where(OUTBOX.c.refused.is_(None)).order_by(OUTBOX.c.position).limit(limit)
         if partitions is not None:
             wanted = [
                 and_(OUTBOX.c.source_topic == each.topic, OUTBOX.c.source_partition == each.partition)
@@ -161,6 +163,25 @@ class Ledger:
         with self._transaction() as connection:
             _forget(connection, message_ids)
 
+    def park(self, message_id: str, why: str) -> None:
+        """Keep an outbox row that the broker will never take, and try it no more.
+
+        Raises:
+            LedgerUnavailableError: the database does not answer or cannot write.
+        """
+        with self._transaction() as connection:
+            rows.PARK.run(connection, [(why, message_id)])
+
+    def clock_is_due(self, now: datetime, again_after: datetime) -> bool:
+        """Tell whether `lease_due_clocks` would return any.
+
+        Raises:
+            LedgerUnavailableError: the database does not answer.
+        """
+        with self._transaction() as connection:
+            statement = select(CLOCK.c.case_id).where(_due(now, again_after)).limit(1)
+            return connection.execute(statement).first() is not None
+
     def lease_due_clocks(self, now: datetime, again_after: datetime, limit: int) -> list[DueClock]:
         """Return clocks that are due, marked as emitted so that nobody fires them soon again.
 
@@ -172,9 +193,9 @@ class Ledger:
         Raises:
             LedgerUnavailableError: the database does not answer or cannot write.
         """
-        due = and_(CLOCK.c.due_at <= now, or_(CLOCK.c.emitted_at.is_(None), CLOCK.c.emitted_at < again_after))
+        due = select(CLOCK).where(_due(now, again_after)).order_by(CLOCK.c.due_at).limit(limit)
         # Two tickers at once share the clocks out; SQLite has one writer and leaves these words out.
-        statement = select(CLOCK).where(due).order_by(CLOCK.c.due_at).limit(limit).with_for_update(skip_locked=True)
+        statement = due.with_for_update(skip_locked=True)
         with self._transaction() as connection:
             found = connection.execute(statement).all()
             rows.LEASE_CLOCK.run(connection, [(utc_text(now), each.case_id, each.clock) for each in found])
@@ -182,6 +203,10 @@ class Ledger:
 
     def _transaction(self) -> AbstractContextManager[Connection]:
         return transaction(self.engine)
+
+
+def _due(now: datetime, again_after: datetime) -> ColumnElement[bool]:
+    return and_(CLOCK.c.due_at <= now, or_(CLOCK.c.emitted_at.is_(None), CLOCK.c.emitted_at < again_after))
 
 
 class _Memory:
@@ -211,7 +236,7 @@ def _by_keys(connection: Connection, statement: Any, column: Any, keys: Iterable
 
 def _known_inputs(connection: Connection, input_ids: Iterable[str]) -> dict[str, KnownInput]:
     statement = select(INPUT.c.input_id, INPUT.c.disposition, INPUT.c.code, INPUT.c.digest).where(
-        INPUT.c.disposition.not_in(_LATER_FATES)
+        INPUT.c.disposition.not_in(_DECIDED_ELSEWHERE)
     )
     found = _by_keys(connection, statement, INPUT.c.input_id, input_ids)
     return {input_id: KnownInput(disposition, code, digest) for input_id, disposition, code, digest in found}

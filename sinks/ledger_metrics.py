@@ -144,6 +144,7 @@ def figures(engine: Engine, now: datetime) -> list[Metric]:
         clocks = queries.clocks(moment, now)
         to_dispatch, to_close = queries.times_to(moment, LIFE_BOUNDS)
         waiting = queries.outbox(moment)
+        refused = queries.refused_by_broker(moment)
 
     # A unit that has finished everything stands at nought; it does not vanish from the board.
     backlog = dict.fromkeys(events.dispatched, queries.Backlog()) | backlog
@@ -172,6 +173,7 @@ def figures(engine: Engine, now: datetime) -> list[Metric]:
         _histogram("time_to_dispatch_seconds", to_dispatch),
         _histogram("time_to_close_seconds", to_close),
         _gauge("outbox", {(): waiting}),
+        _gauge("refused_by_broker", {(): refused}),
     ]
 
 

@@ -88,6 +88,7 @@ METRICS: tuple[Metric, ...] = (
     _histogram("time_to_dispatch_seconds", "ledger", "", "Time from registration to first dispatch.", LIFE_BOUNDS),
     _histogram("time_to_close_seconds", "ledger", "", "Time from registration to closure.", LIFE_BOUNDS),
     _gauge("outbox", "ledger", "", "Messages decided but not known to be on the broker."),
+    _gauge("refused_by_broker", "ledger", "", "Messages the broker refused for good: kept, and not tried again."),
     _gauge("broker_up", "ledger", "", "1 when the broker said how far its topics reach, 0 when it did not."),
     _gauge("unaccounted", "ledger", "", "Intake records on the broker that the ledger does not account for yet."),
     _gauge("unaccounted_oldest_seconds", "ledger", "", "Age of the oldest of them."),

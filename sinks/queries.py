@@ -230,7 +230,12 @@ def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
 
 def outbox(moment: Connection) -> int:
     """Return how many messages are decided and not known to be on the broker."""
-    return moment.execute(select(func.count()).select_from(OUTBOX)).scalar_one()
+    return moment.execute(select(func.count()).select_from(OUTBOX).where(OUTBOX.c.refused.is_(None))).scalar_one()
+
+
+def refused_by_broker(moment: Connection) -> int:
+    """Return how many messages the broker refused for good; they are kept and not tried again."""
+    return moment.execute(select(func.count()).select_from(OUTBOX).where(OUTBOX.c.refused.is_not(None))).scalar_one()
 
 
 # ---- sums ----------------------------------------------------------------------------------------------

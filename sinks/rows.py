@@ -65,9 +65,9 @@ class Many:
         return known
 
 
-def _insert(table: Table, *, without: str = "") -> Many:
+def _insert(table: Table, *, without: Sequence[str] = ()) -> Many:
     """Insert whole rows: tuples in the order of the table's columns."""
-    names = [column.name for column in table.columns if column.name != without]
+    names = [column.name for column in table.columns if column.name not in without]
     return Many(insert(table).values({name: bindparam(name) for name in names}), names)
 
 
@@ -244,7 +244,12 @@ LEASE_CLOCK = Many(
 
 # ---- outbox -------------------------------------------------------------------------------------
 
-INSERT_OUTBOX = _insert(OUTBOX, without="position")
+INSERT_OUTBOX = _insert(OUTBOX, without=("position", "refused"))
+
+PARK = Many(
+    update(OUTBOX).where(OUTBOX.c.message_id == bindparam("of_message")).values(refused=bindparam("why")),
+    ("why", "of_message"),
+)
 
 FORGET = Many(delete(OUTBOX).where(OUTBOX.c.message_id == bindparam("of_message")), ("of_message",))
 

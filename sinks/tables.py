@@ -183,6 +183,8 @@ class OutboxRow(SQLModel, table=True):
     value: bytes | None = Field(default=None, sa_type=LargeBinary)
     headers: str = Field(sa_type=Text)
     """JSON list of [name, text]."""
+    refused: str | None = Field(default=None, sa_type=Text)
+    """Why the broker will never take it; such a row is kept for people to look at and not tried again."""
 
 
 class ProgressRow(SQLModel, table=True):

@@ -62,10 +62,17 @@ def read(record: Record, keys: KeyRing) -> Arrival:
 
 
 def _broken(record: Record, problem: Problem, *, unit: str | None = None, about: str | None = None) -> Arrival:
-    place = f"{record.topic}/{record.partition}/{record.offset}"
     key = wire.text_of(record.key)
     case_id = key if key and wire.is_demand_id(key) else None
-    return Arrival(record, "broken", place, unit or "unknown", case_id, unit=unit, about=about, problem=problem)
+    # What is echoed to a sender is his own id, or nothing: a header may unfold to megabytes.
+    about = about if about and wire.is_identifier(about) else None
+    return Arrival(
+        record, "broken", _place(record), unit or "unknown", case_id, unit=unit, about=about, problem=problem
+    )
+
+
+def _place(record: Record) -> str:
+    return f"{record.topic}/{record.partition}/{record.offset}"
 
 
 def _read_demand(record: Record, _keys: KeyRing) -> Arrival:
@@ -171,7 +178,9 @@ _REPLIES: Mapping[type[wire.ReplyBase], Callable[[str, Any], inputs.Input]] = {
 def _read_command(record: Record, _keys: KeyRing) -> Arrival:
     message = wire.decode(wire.COMMAND, record.value)
     given = inputs.ClockRanOut(message.command_id, message.due_at, Role.CLOCK, message.clock, message.generation)
-    return Arrival(record, "clock", message.command_id, Role.CLOCK, message.case_id, given)
+    # Each firing is an input of its own: its generation says whether it still counts, and one that came to
+    # nothing must not make a repeat of the next.
+    return Arrival(record, "clock", _place(record), Role.CLOCK, message.case_id, given)
 
 
 def _read_letter(record: Record, _keys: KeyRing) -> Arrival:

@@ -115,6 +115,14 @@ class Batches:
                     event.ack()
                 await self._in_thread(loop, self.idle)
 
+    async def between(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Do something in the settling thread, so that no batch is settled meanwhile; its failure ends the process.
+
+        What a batch uses (ledger, producer, vault) is for one thread, and what is published for a
+        partition that was just taken must not cross with what a batch still publishes.
+        """
+        return await self._in_thread(asyncio.get_running_loop(), work, *arguments)
+
     async def _in_thread(self, loop: asyncio.AbstractEventLoop, work: Callable[..., Any], *arguments: Any) -> Any:
         try:
             done = await loop.run_in_executor(self._thread, work, *arguments)

@@ -8,7 +8,7 @@ overcome ends as `HaltError`, on which the process dies and is started again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
@@ -32,10 +32,10 @@ from sinks.ledger import (
 )
 from streams import messages as wire
 from streams.arrivals import Arrival, Problem, UnknownSchemaError, read
+from streams.cluster import ClusterError
 from streams.keys import KeyRing
 from streams.outputs import Teller
 from streams.records import Record
-from streams.topics import REPLIES
 
 BUDGET = 10.0
 """Seconds for steps 2 to 7 together: below the group's session timeout, so that a worker that
@@ -52,11 +52,20 @@ class HaltError(Exception):
     """This worker cannot go on; the process ends with status 70 and is started again."""
 
 
+class RefusedError(HaltError):
+    """The broker will never take one of these messages: not for want of time, but for what it is."""
+
+
 class Publisher(Protocol):
     """The producer: takes a batch of outputs and returns when the broker has all of them."""
 
     def publish(self, outputs: Sequence[Output], timeout: float) -> None:
-        """Publish in order and wait; raises `HaltError` when not all are acknowledged in time."""
+        """Publish in order and wait until the broker has all of them.
+
+        Raises:
+            HaltError: not all are acknowledged in time.
+            RefusedError: one of them never will be.
+        """
 
 
 class Observer(Protocol):
@@ -103,6 +112,8 @@ class Casework:
     topic_ids: Mapping[str, str] = field(default_factory=dict)
     log_starts: dict[Partition, int] = field(default_factory=dict)
     """First offset each partition still holds."""
+    existing: Callable[[Partition, int, int], Container[int]] = lambda _partition, start, stop: range(start, stop)
+    """Asked which offsets from the second up to the third argument hold records, when some did not come."""
     fault: Callable[[str], None] = lambda _step: None
     """Called at each step; a fault test dies there."""
     budget: float = BUDGET
@@ -129,9 +140,11 @@ class Casework:
         # 1 take: what cannot be read becomes a dead letter, never an exception
         waiting = [[self._take(record) for record in records]]
         self.fault("take")
+        doubted: list[Arrival] = []
         while waiting:
             part = waiting.pop()
             try:
+                doubted = self._publish_doubted(doubted, deadline)
                 # 2 load: what the ledger knows; drop what it has passed
                 draft = self._load(part)
                 self.fault("load")
@@ -153,6 +166,7 @@ class Casework:
             except LedgerUnavailableError as error:
                 self._still_time(deadline, f"the ledger is not available: {error}")
                 time.sleep(_PAUSE)
+                doubted = part
                 waiting.append(part)
                 continue
             except HaltError:
@@ -162,9 +176,8 @@ class Casework:
                 self._still_time(deadline, f"a batch could not be decided: {error!r}")
                 continue
             # 6 publish this batch's outbox, and wait for the broker
-            self.publisher.publish(draft.batch.outputs, max(0.1, deadline - time.monotonic()))
+            self._publish(draft.batch.outputs, deadline)
             self.fault("publish")
-            self.published += [output.message_id for output in draft.batch.outputs]
             next_offsets |= draft.next_offsets
             self._observe(draft)
         # 7 ack, in order: the caller's, with these offsets
@@ -202,15 +215,20 @@ class Casework:
     def _not_passed(self, part: Sequence[Arrival], draft: Draft) -> list[Arrival]:
         """Return the arrivals the ledger has not decided yet; a redelivery is never decided again."""
         fresh = []
+        holes: dict[Partition, list[range]] = {}
         for arrival in part:
             record = arrival.record
             expected = draft.next_offsets.get(record.source)
-            if expected is not None and record.offset < expected:
+            if expected is None:  # nothing of it is decided: what the log still holds comes first
+                expected = min(record.offset, self.log_starts.get(record.source, 0))
+            if record.offset < expected:
                 continue
-            if expected is not None and record.offset > expected:
-                self._gap(record, expected)
+            if record.offset > expected:
+                holes.setdefault(record.source, []).append(range(expected, record.offset))
             draft.next_offsets[record.source] = record.next_offset
             fresh.append(arrival)
+        for source, left_out in holes.items():
+            self._check_holes(source, left_out)
         for source, after in draft.next_offsets.items():
             before = draft.loaded.progress.get(source)
             if before is None or before[0] != after:
@@ -218,17 +236,24 @@ class Casework:
                 draft.batch.progress[source] = (before[0] if before else None, after, topic_id)
         return fresh
 
-    def _gap(self, record: Record, expected: int) -> None:
+    def _check_holes(self, source: Partition, holes: Sequence[range]) -> None:
         """Refuse to step over records: only what has expired, or a foreign transaction's marks, may be missing.
 
         Raises:
-            HaltError: records between the ledger's offset and this one exist and were not delivered.
+            HaltError: there are records that did not come, or the broker does not tell.
         """
-        if record.topic == REPLIES or record.offset <= self.log_starts.get(record.source, 0):
+        start = self.log_starts.get(source, 0)
+        held = [hole for each in holes if (hole := range(max(each.start, start), each.stop))]
+        if not held:
             return
-        raise HaltError(
-            f"{record.topic}[{record.partition}]: offset {expected} was expected, {record.offset} came; reading again"
-        )
+        try:
+            there = self.existing(source, held[0].start, held[-1].stop)
+        except ClusterError as error:
+            raise HaltError(str(error)) from error
+        for hole in held:
+            if any(offset in there for offset in hole):
+                name = f"{source.topic}[{source.partition}]"
+                raise HaltError(f"{name}: offset {hole.start} was expected, {hole.stop} came; reading again")
 
     # -- 3 decide -----------------------------------------------------------------------------
 
@@ -348,6 +373,39 @@ class Casework:
         problem = Problem("undecidable", f"{type(error).__name__} while deciding")
         return [[replace(alone, given=None, letter=None, problem=problem)]]
 
+    # -- 6 publish ----------------------------------------------------------------------------
+
+    def _publish(self, outputs: Sequence[Output], deadline: float) -> None:
+        """Publish while this worker's session lasts; later, a successor may have said something newer.
+
+        Raises:
+            HaltError: the time is over, or the broker does not have all; the outbox has them for whoever takes over.
+        """
+        if not outputs:
+            return
+        self._still_time(deadline, "the time for this batch is over before it could be published")
+        self.publisher.publish(outputs, deadline - time.monotonic())
+        self.published += [output.message_id for output in outputs]
+
+    def _publish_doubted(self, part: Sequence[Arrival], deadline: float) -> list[Arrival]:
+        """Publish what was committed though its answer was lost: when it is loaded again, it is passed already.
+
+        Args:
+            part: what was in hand when the ledger did not answer; empty when there is no doubt.
+            deadline: of the batch (monotonic).
+
+        Returns:
+            Nothing that is still in doubt.
+
+        Raises:
+            LedgerUnavailableError: the ledger still does not answer.
+        """
+        if part:
+            places = {f"{each.record.topic}/{each.record.partition}/{each.record.offset}" for each in part}
+            left = self.ledger.outbox({each.record.source for each in part}, limit=None)
+            self._publish([each for each in left if each.message_id.rpartition("/")[0] in places], deadline)
+        return []
+
     def _still_time(self, deadline: float, problem: str) -> None:
         if time.monotonic() >= deadline:
             raise HaltError(problem)
@@ -374,6 +432,8 @@ _FIRST_FATE = {
 
 def _disposition(arrival: Arrival, events: Sequence[Event]) -> str:
     """Return what the audit counts an input as; for a demand, the first fate of its case."""
+    if arrival.kind == "clock" and not events:
+        return "repeat"
     if arrival.kind != "demand":
         return "follow_up" if arrival.origin else "applied"
     return next(_FIRST_FATE[event.kind] for event in events if event.kind in _FIRST_FATE)

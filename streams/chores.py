@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sinks.ledger import LedgerUnavailableError
 from streams.casework import Casework
+from streams.cluster import ClusterError
 from streams.ticker import Ticker
 
 TICK = 1.0
@@ -20,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Chores:
-    """Called in the ledger's thread; a ledger that is away is left to the next batch to judge."""
+    """Called in the ledger's thread; a ledger or broker that is away is left to the next batch to judge."""
 
     casework: Casework
     ticker: Ticker
@@ -40,3 +41,5 @@ class Chores:
                 del self.casework.published[: len(swept)]
         except LedgerUnavailableError as error:
             _log.warning("the ledger is not available: %s", error)
+        except ClusterError as error:
+            _log.warning("no clock is fired: %s", error)

@@ -26,6 +26,9 @@ from streams.topics import Topic
 TIMEOUT = 20.0
 """Seconds a question may take."""
 
+_LOOK_SECONDS = 5.0
+"""For reading again what a batch has left out: half of a batch's budget."""
+
 _LOOK_AGAIN = 0.05
 """Seconds; the brokers follow the controller within some 100 ms."""
 
@@ -112,6 +115,41 @@ class Cluster:
         finally:
             consumer.close()
         return {Partition(each.topic, each.partition): each.offset for each in answers if each.offset >= 0}
+
+    def existing(self, partition: Partition, start: int, stop: int) -> set[int]:
+        """Return the offsets from `start` up to `stop` at which there are records; marks of transactions are none.
+
+        Args:
+            partition: to read.
+            start: first offset asked for.
+            stop: offset of a record that is there.
+
+        Raises:
+            ClusterUnavailableError: the broker does not give them all in time.
+        """
+        settings = {
+            "group.id": "yiwang-look",  # the library wants a name; nothing is joined and nothing committed
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_uncommitted",  # as the workers read
+        }
+        consumer = Consumer(self._access.librdkafka(**settings))
+        found: set[int] = set()
+        deadline = monotonic() + _LOOK_SECONDS
+        try:
+            consumer.assign([TopicPartition(partition.topic, partition.partition, start)])
+            while monotonic() < deadline:
+                message = consumer.poll(0.2)
+                offset = None if message is None or message.error() else message.offset()
+                if offset is not None and offset >= stop:
+                    return found
+                if offset is not None:
+                    found.add(offset)
+        finally:
+            consumer.close()
+        raise ClusterUnavailableError(
+            f"{partition.topic}[{partition.partition}] could not be read again from {start} to {stop} in time"
+        )
 
     def apply_topics(self, topics: Sequence[Topic], *, replication: int = 1, dry_run: bool = False) -> Applied:
         """Make the topics there should be, and give those there are the settings they should have.

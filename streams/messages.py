@@ -41,7 +41,10 @@ Headers = Sequence[tuple[str, bytes]]
 SOURCE = "/yiwang"
 """CloudEvents source of everything the pipeline itself says."""
 
-Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
+IDENTIFIER_BYTES = 128
+"""Longest id a sender may make. Kafka itself bounds neither keys nor headers, least of all once they are unfolded."""
+
+Identifier = Annotated[str, Field(min_length=1, max_length=IDENTIFIER_BYTES, pattern=r"^[\x21-\x7e]+$")]
 """An id a sender makes: printable ASCII, no blanks."""
 
 
@@ -64,7 +67,8 @@ class Message(Value):
 class Origin(Value):
     """Where on intake a message came from; it is counted there once."""
 
-    topic: str
+    topic: str = Field(max_length=249)
+    """Kafka takes no longer name."""
     partition: int
     offset: int
 
@@ -381,13 +385,13 @@ class DeadLetter(Message):
 
     schema_version: Literal[1] = Field(1, alias="schema")
     type: Literal["dead_letter"] = "dead_letter"
-    letter_id: str
+    letter_id: str = Field(max_length=300)
     origin: Origin
     stage: Literal["triage", "casework"]
-    code: str
-    reason: str
-    demand_id: str | None = None
-    channel: str | None = None
+    code: str = Field(max_length=64)
+    reason: str = Field(max_length=500)
+    demand_id: DemandId | None = None
+    channel: str | None = Field(None, max_length=32)
     size: int | None = None
     """Bytes of the original, when it was too large to be kept whole: only its beginning is sealed."""
     at: datetime
@@ -484,6 +488,11 @@ def letter_size(value: bytes | None) -> int | None:
     return len(value) if value is not None and len(value) > LETTER_BYTES else None
 
 
+def letter_key(key: bytes | None, letter_id: str) -> bytes:
+    """Return the key of a dead letter: its original's, or the letter's own where that is none or could be no id."""
+    return key if key and len(key) <= IDENTIFIER_BYTES else letter_id.encode()
+
+
 def text_of(raw: bytes | None) -> str | None:
     """Return bytes as text, None when there are none or they are not UTF-8."""
     try:
@@ -493,12 +502,22 @@ def text_of(raw: bytes | None) -> str | None:
 
 
 _DEMAND_ID: TypeAdapter[str] = TypeAdapter(DemandId)
+_IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 
 
 def is_demand_id(text: str) -> bool:
     """Tell whether a text has the form of a demand id."""
+    return _fits(_DEMAND_ID, text)
+
+
+def is_identifier(text: str) -> bool:
+    """Tell whether a text has the form of an id that senders make."""
+    return _fits(_IDENTIFIER, text)
+
+
+def _fits(form: TypeAdapter[str], text: str) -> bool:
     try:
-        _DEMAND_ID.validate_python(text)
+        form.validate_python(text)
     except ValidationError:
         return False
     return True

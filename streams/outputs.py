@@ -85,8 +85,10 @@ class Teller:
 
     def repeated(self, case: Case | None, code: str | None, *, changed: bool) -> None:
         """Tell the sender of a resubmission its earlier result again."""
-        if self.arrival.unit is not None:
-            self._result(case, code or APPLIED)
+        if code is not None:
+            self.refused(case, code)
+        elif self.arrival.unit is not None:
+            self._result(case, APPLIED)
         elif self.arrival.channel is not None and self.arrival.kind == "demand":
             own = case if case and case.facts and case.facts.channel == self.arrival.channel else None
             text = self.text("duplicate_changed" if changed else "duplicate", own)
@@ -129,7 +131,7 @@ class Teller:
         )
         headers = wire.ce_headers(wire.DeadLetter, letter.letter_id, subject=self.arrival.case_id, at=self.now)
         headers.append((wire.LETTER_HEADER, letter.encode()))
-        self._add(topics.DEADLETTERS, record.key, sealed, headers, None, 0)
+        self._add(topics.DEADLETTERS, wire.letter_key(record.key, letter.letter_id), sealed, headers, None, 0)
         self.refused(None, problem.code)
 
     # -- texts --------------------------------------------------------------------------------
@@ -177,8 +179,9 @@ class Teller:
     def _answering(self, code: str) -> list[tuple[str, bytes]]:
         key = f"reply.{code}"
         text = self.city.text(key if key in self.city.texts else "reply.other", code=code)
+        about = self.arrival.about
         return [
-            (wire.REPLY_HEADER, (self.arrival.about or "").encode()),
+            *([(wire.REPLY_HEADER, about.encode())] if about else []),
             (wire.RESULT_HEADER, code.encode()),
             (wire.RESULT_TEXT_HEADER, text.encode()),
         ]
@@ -258,17 +261,27 @@ class Teller:
         case_id: str | None,
         seq: int,
     ) -> None:
-        if value is not None and len(value) > _max_bytes(topic):
-            raise OversizeError(f"{len(value)} bytes for {topic}")
         output = Output(self.arrival.record.source, self._next_id(), topic, key, value, tuple(headers), case_id, seq)
-        self.outputs.append(output)
+        self.outputs.append(fitting(output))
 
 
 _LIMITS = {kind.pattern.partition(".")[0]: kind.max_bytes for kind in topics.REGISTRY}
 
+_FRAME = 256
+"""Bytes that Kafka puts around a single record: 61 for its batch, and the lengths of a dozen headers."""
 
-def _max_bytes(topic: str) -> int:
-    return _LIMITS[topic.partition(".")[0]]
+
+def fitting(output: Output) -> Output:
+    """Return an output as it is.
+
+    Raises:
+        OversizeError: with its key and headers it is larger than its topic takes.
+    """
+    size = len(output.value or b"") + len(output.key or b"") + _FRAME
+    size += sum(len(name) + len(value) for name, value in output.headers)
+    if size > _LIMITS[output.topic.partition(".")[0]]:
+        raise OversizeError(f"{size} bytes for {output.topic}")
+    return output
 
 
 def work_item(case: Case, unit: str, city: City) -> wire.WorkItem | None:

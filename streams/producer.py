@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from sinks.ledger import Output
-from streams.casework import HaltError
+from streams.casework import HaltError, RefusedError
 
 LINGER_MS = 5
 """A batch is handed over at once and flushed; lingering lets librdkafka gather it per partition."""
@@ -19,6 +19,10 @@ BATCH_BYTES = 524_288
 
 PARTITIONER = "murmur2_random"
 """Java's partitioner: every client of the project puts a key into the same partition."""
+
+
+_FOR_GOOD = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_RECORD})
+"""What a message is refused for by itself, however often it is tried."""
 
 
 class BatchProducer:
@@ -54,30 +58,29 @@ class BatchProducer:
             timeout: seconds.
 
         Raises:
-            HaltError: not all are acknowledged in time, or one is refused for good.
+            HaltError: not all are acknowledged in time.
+            RefusedError: one of them is refused for good; the text names it.
         """
         if not outputs:
             return
-        failures: list[KafkaError] = []
-
-        def _delivered(error: KafkaError | None, _message: Message) -> None:
-            if error is not None:
-                failures.append(error)
-
+        failures: list[tuple[Output, KafkaError]] = []
         started = time.monotonic()
         deadline = started + timeout
-        try:
-            for output in outputs:
-                self._produce(output, _delivered, deadline)
-        except KafkaException as error:
-            raise HaltError(f"the broker cannot take {output.topic}: {error}") from error
+        for output in outputs:
+            try:
+                self._produce(output, _failing(output, failures), deadline)
+            except KafkaException as error:
+                failures.append((output, error.args[0]))
         left = self._producer.flush(max(0.0, deadline - time.monotonic()))
+        for output, reason in failures:
+            if reason.code() in _FOR_GOOD:
+                raise RefusedError(f"{output.message_id} for {output.topic}: {reason.str()}")
         if left or failures:
-            why = str(failures[0]) if failures else "no answer in time"
+            why = str(failures[0][1]) if failures else "no answer in time"
             raise HaltError(f"{left + len(failures)} of {len(outputs)} messages are not on the broker: {why}")
         self._published(time.monotonic() - started)
 
-    def _produce(self, output: Output, delivered: Any, deadline: float) -> None:
+    def _produce(self, output: Output, delivered: Callable[..., None], deadline: float) -> None:
         while True:
             try:
                 self._producer.produce(
@@ -90,3 +93,13 @@ class BatchProducer:
             else:
                 self._producer.poll(0)
                 return
+
+
+def _failing(output: Output, failures: list[tuple[Output, KafkaError]]) -> Callable[[KafkaError | None, Message], None]:
+    """Return what notes that the broker does not have an output."""
+
+    def _delivered(error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            failures.append((output, error))
+
+    return _delivered

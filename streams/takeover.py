@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sinks.ledger import Ledger, Partition
+from sinks.ledger import Ledger, Output, Partition
 from sinks.vault import Vault
-from streams.casework import Casework
+from streams.casework import Casework, RefusedError
 from streams.cluster import Cluster, ClusterError
 from streams.lag import TRIAGE_GROUP
 
@@ -21,36 +20,52 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Takeover:
-    """Done at every assignment, before the first record is read."""
+    """Done at every assignment, before the first record is read, in the thread that settles batches."""
 
     casework: Casework
     ledger: Ledger
     cluster: Cluster
 
-    async def starts(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
-        """Return where each partition starts; see `take`."""
-        return await asyncio.to_thread(self.take, list(partitions))
-
     def take(self, partitions: list[Partition]) -> dict[Partition, int]:
         """Publish what is left over, check the logs against the ledger, return where to start.
 
         The ledger's offset wins over the group's, in both directions: a group's offset can be
-        lost, expired or moved, the ledger's is written with the decisions it stands for.
+        lost, expired or moved, the ledger's is written with the decisions it stands for. Where the
+        ledger has none, nothing is decided yet: reading starts where the log does.
 
         Raises:
             ClusterError: the log is not the one the ledger has read.
+            HaltError: the broker does not take what is left in time.
         """
         while left := self.ledger.outbox(partitions):
-            self.casework.publisher.publish(left, PUBLISH_SECONDS)
-            self.ledger.forget_published([output.message_id for output in left])
+            self._publish(left)
         return self.check(partitions)
+
+    def _publish(self, left: Sequence[Output]) -> None:
+        """Publish in order; what the broker refuses for good is parked, so that nobody halts on it for ever.
+
+        A refusal may hit others of the same batch, so the batch is halved until one stands alone. Each half is
+        said again from its beginning: what comes last under a key is then still the newest.
+        """
+        try:
+            self.casework.publisher.publish(left, PUBLISH_SECONDS)
+        except RefusedError as error:
+            if len(left) > 1:
+                middle = len(left) // 2
+                self._publish(left[:middle])
+                self._publish(left[middle:])
+                return
+            _log.error("the broker refuses a message for good, it is put aside in the outbox: %s", error)
+            self.ledger.park(left[0].message_id, str(error))
+        else:
+            self.ledger.forget_published([output.message_id for output in left])
 
     def check(self, partitions: list[Partition]) -> dict[Partition, int]:
         """Hold the logs against the ledger; see `take`."""
         progress = self.ledger.progress()
         known = {each: progress[each] for each in partitions if each in progress}
         self._check_ids(known)
-        ends, starts = self.cluster.ends(known), self.cluster.starts(known)
+        ends, starts = self.cluster.ends(known), self.cluster.starts(partitions)
         self.casework.log_starts = {**self.casework.log_starts, **starts}
         for each, (next_offset, _topic_id) in known.items():
             if ends[each] < next_offset:
@@ -66,7 +81,19 @@ class Takeover:
                     next_offset,
                     starts[each] - 1,
                 )
-        return {each: max(next_offset, starts[each]) for each, (next_offset, _topic_id) in known.items()}
+        return starts | {each: max(next_offset, starts[each]) for each, (next_offset, _topic_id) in known.items()}
+
+    def behind(self, partitions: list[Partition]) -> int:
+        """Return how many records of these partitions the ledger has not decided.
+
+        Raises:
+            ClusterError: the cluster does not answer.
+            LedgerUnavailableError: the ledger does not answer.
+        """
+        progress = self.ledger.progress()
+        ends, starts = self.cluster.ends(partitions), self.cluster.starts(partitions)
+        decided = {each: progress[each][0] if each in progress else 0 for each in partitions}
+        return sum(max(0, ends[each] - max(starts[each], decided[each])) for each in partitions)
 
     def _check_ids(self, known: Mapping[Partition, tuple[int, str]]) -> None:
         for each, (_next_offset, topic_id) in known.items():
@@ -89,10 +116,6 @@ class Resume:
 
     vault: Vault
     cluster: Cluster
-
-    async def starts(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
-        """Return where to start instead of the group's offset; see `check`."""
-        return await asyncio.to_thread(self.check, list(partitions))
 
     def check(self, partitions: list[Partition]) -> dict[Partition, int]:
         """Return the partitions whose group's offset lies past what was read, and where to start there.

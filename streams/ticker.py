@@ -34,21 +34,33 @@ class Ticker:
     ledger: Ledger
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
+    lag: Callable[[], int] = lambda: 0
+    """How many commands nobody has settled yet; asked only when a clock is due."""
     _wall: datetime | None = None
     _steady: float = 0.0
     stopped: bool = False
     """Whether firing has stopped because the clock jumped; an operator looks at it and restarts."""
+    paused: bool = False
+    """Whether firing waits for commands that lag: more of them, and the same again each minute, would not help."""
 
     def tick(self) -> list[Output]:
         """Return the commands of the clocks that are due, leased for a minute.
 
         Raises:
             LedgerUnavailableError: the ledger does not answer.
+            ClusterError: the broker does not say how far commands are.
         """
         now = self.now()
-        if self._jumped(now):
+        if self._jumped(now) or not self.ledger.clock_is_due(now, now - AGAIN) or self._lagging():
             return []
         return [_command(clock, now) for clock in self.ledger.lease_due_clocks(now, now - AGAIN, BATCH)]
+
+    def _lagging(self) -> bool:
+        waiting = self.lag()
+        if waiting >= BATCH and not self.paused:
+            _log.warning("%d commands wait: no clock is fired until they go on", waiting)
+        self.paused = waiting >= BATCH
+        return self.paused
 
     def _jumped(self, now: datetime) -> bool:
         steady = self.monotonic()

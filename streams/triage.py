@@ -25,6 +25,7 @@ from streams import topics
 from streams.arrivals import Problem
 from streams.casework import HaltError, Publisher
 from streams.clock import PEOPLE
+from streams.outputs import fitting
 from streams.records import Record
 
 OWN_FAILURES = 20
@@ -177,7 +178,7 @@ class Triage:
         )
         work.kept.append(kept)
         headers = wire.ce_headers(wire.TriagedDemand, _place(record), subject=message.demand_id, at=now)
-        work.add(record, topics.DEMANDS, message.demand_id, triaged.encode(), headers)
+        work.add(record, topics.DEMANDS, message.demand_id.encode(), triaged.encode(), headers)
         self.observer.triaged(str(decided.verdict.ruling))
 
     def _follow_up(self, message: wire.FollowUp, record: Record, work: Work) -> None:
@@ -197,7 +198,7 @@ class Triage:
         if text is not None:
             work.kept.append(_kept(message, record))
         headers = wire.ce_headers(wire.TriagedFollowUp, _place(record), subject=message.demand_id, at=self.now())
-        work.add(record, topics.DEMANDS, message.demand_id, triaged.encode(), headers)
+        work.add(record, topics.DEMANDS, message.demand_id.encode(), triaged.encode(), headers)
 
     def _put_aside(
         self,
@@ -224,7 +225,8 @@ class Triage:
         headers = wire.ce_headers(wire.DeadLetter, letter.letter_id, subject=demand_id, at=now)
         headers.append((wire.LETTER_HEADER, letter.encode()))
         sealed = self.vault.seal(wire.letter_bytes(record.value), context=_place(record).encode())
-        work.add(record, topics.DEADLETTERS, demand_id or key or letter.letter_id, sealed, headers)
+        named = demand_id.encode() if demand_id else record.key
+        work.add(record, topics.DEADLETTERS, wire.letter_key(named, letter.letter_id), sealed, headers)
         self.observer.dead_letter("triage", problem.code)
 
 
@@ -239,12 +241,16 @@ class Work:
         self,
         record: Record,
         topic: str,
-        key: str,
+        key: bytes,
         value: bytes,
         headers: Sequence[tuple[str, bytes]],
     ) -> None:
-        """Add a message to publish."""
-        self.outputs.append(Output(record.source, _place(record), topic, key.encode(), value, tuple(headers)))
+        """Add a message to publish.
+
+        Raises:
+            OversizeError: its topic does not take it.
+        """
+        self.outputs.append(fitting(Output(record.source, _place(record), topic, key, value, tuple(headers))))
 
 
 def _place(record: Record) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import gc
 import logging
 import os
@@ -27,7 +26,7 @@ from sinks.schema import SchemaError, check_schema
 from sinks.seal import SealError, load_or_make_key
 from sinks.vault import Vault
 from streams import clock, topics
-from streams.batches import EX_SOFTWARE, Batches, halt
+from streams.batches import EX_SOFTWARE, Batches
 from streams.casework import Casework
 from streams.chores import Chores
 from streams.cityfile import CityError, load_city
@@ -37,7 +36,7 @@ from streams.health import serve_health
 from streams.keys import KeyRing
 from streams.lag import CASEWORK_GROUP, TRIAGE_GROUP, Backlog
 from streams.modelfile import TaxonomyError, of_city
-from streams.offsets import Settled, Starts, own_offsets_transport
+from streams.offsets import Settled, own_offsets_transport
 from streams.process import READY_FILE, RESTARTS
 from streams.producer import BatchProducer
 from streams.records import Record
@@ -66,7 +65,8 @@ class Role:
     group: str
     topics: list[str]
     settle: _Settle
-    starts: Starts
+    starts: Callable[[list[Partition]], Mapping[Partition, int]]
+    """Called in the settling thread at every assignment; see `streams.offsets.Starts`."""
     idle: Callable[[], None]
     registry: CollectorRegistry
     metrics: Metrics
@@ -170,7 +170,12 @@ def _app(parts: Role, settings: Settings, settled: Settled, batches: Batches) ->
         web_tables_enabled=False,
         worker_redirect_stdouts=False,
     )
-    transport = own_offsets_transport(settled, _or_halt(parts.starts))
+
+    async def _starts(partitions: Iterable[Partition]) -> Mapping[Partition, int]:
+        found: Mapping[Partition, int] = await batches.between(parts.starts, list(partitions))
+        return found
+
+    transport = own_offsets_transport(settled, _starts)
     app.transport = transport(app.conf.broker_consumer, app)
     source = app.topic(*parts.topics, key_type=bytes, key_serializer="raw", value_type=bytes, value_serializer="raw")
 
@@ -183,20 +188,6 @@ def _app(parts: Role, settings: Settings, settled: Settled, batches: Batches) ->
 
     app.task(_settle)
     return app
-
-
-def _or_halt(starts: Starts) -> Starts:
-    """Guard what Faust calls: an exception in there would hang or be swallowed."""
-
-    async def _guarded(partitions: Iterable[Partition]) -> Mapping[Partition, int]:
-        try:
-            return await starts(partitions)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # noqa: BLE001 - a decided fate: the process ends
-            halt(error)
-
-    return _guarded
 
 
 def _serve(app: faust.App) -> int:
@@ -235,7 +226,7 @@ def _triage(settings: Settings) -> Role:
 
     resume = Resume(vault, Cluster(settings.access()))
     names = [topics.intake(channel) for channel in city.channels]
-    return Role(TRIAGE_GROUP, names, triage.settle, resume.starts, lambda: None, registry, metrics, [vault.close])
+    return Role(TRIAGE_GROUP, names, triage.settle, resume.check, lambda: None, registry, metrics, [vault.close])
 
 
 # ---- casework ---------------------------------------------------------------------------------------
@@ -261,13 +252,16 @@ def _casework(settings: Settings) -> Role:
         clock.now,
         counted,
         cluster.topic_ids(names),
+        existing=cluster.existing,
         fault=fault_point(os.environ),
     )
-    ticker = Ticker(ledger, clock.now, clock.monotonic)
     takeover = Takeover(casework, ledger, cluster)
-    takeover.check(
-        [Partition(name, number) for name, count in cluster.partitions(names).items() for number in range(count)]
-    )
+    partitions = [
+        Partition(name, number) for name, count in cluster.partitions(names).items() for number in range(count)
+    ]
+    takeover.check(partitions)
+    commands = [each for each in partitions if each.topic == topics.COMMANDS]
+    ticker = Ticker(ledger, clock.now, clock.monotonic, lambda: takeover.behind(commands))
     reader = open_engine(settings.ledger_url, read_only=True)
     backlog = Backlog(settings.access(), list(city.channels), reader, clock.now)
     registry.register(LedgerCollector(reader, clock.now, backlog.figures))
@@ -275,7 +269,7 @@ def _casework(settings: Settings) -> Role:
         CASEWORK_GROUP,
         names,
         casework.transact,
-        takeover.starts,
+        takeover.take,
         Chores(casework, ticker).turn,
         registry,
         metrics,

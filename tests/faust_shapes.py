@@ -7,7 +7,7 @@ only while FILE.trouble is there. The group is named like the topic.
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +123,10 @@ def ours(bootstrap: str, topic: str, handler: Handler) -> faust.App:
             settled[record.source] = record.next_offset
         return settled
 
-    async def starts(_partitions: Iterable[Partition]) -> Mapping[Partition, int]:
-        return {}
-
     settings = Settings(kafka=bootstrap, data=handler.folder)
     settled = Settled()
     registry = CollectorRegistry()
-    role = Role(topic, [topic], settle, starts, lambda: None, registry, Metrics(registry))
+    role = Role(topic, [topic], settle, lambda _partitions: {}, lambda: None, registry, Metrics(registry))
     return _app(role, settings, settled, Batches(settle, settled))
 
 

@@ -96,6 +96,11 @@ class Told:
         """The CloudEvents id: what is published twice has the same."""
         return wire.header(self.headers, "ce_id") or ""
 
+    @property
+    def number(self) -> int:
+        """The sequence number of the case it shows; 0 for the answer to a reply about no case."""
+        return int(wire.header(self.headers, wire.SEQUENCE_HEADER) or "0")
+
 
 @dataclass
 class Installation:
@@ -316,7 +321,7 @@ class Installation:
         return told
 
     def check_once(self, channels: Iterable[str] = ("app",)) -> None:
-        """See that every effect is there once: receipts, work items, events.
+        """See that every effect is there once: receipts, work items, events; and the newest of each item last.
 
         An effect may be published again by a worker that takes over; it is the same effect when it
         has the same id and says the same, for then every reader drops it.
@@ -328,14 +333,20 @@ class Installation:
                 assert all(number == 1 for number in receipts.values()), f"{case_id} has two receipts: {receipts}"
         queues = [work(unit) for unit in {row[0] for row in self.rows('SELECT DISTINCT lead FROM "case"')} if unit]
         seen: dict[str, Told] = {}
-        for each in self.told(*queues) if queues else []:
+        records = self.told(*queues) if queues else []
+        for each in records:
             assert same(seen.setdefault(each.id, each), each), f"{each.id} on {each.topic} says two things"
-        shown: dict[tuple[str, bytes | None, str], bytes | None] = {}
+        shown: dict[tuple[str, bytes | None, int], bytes | None] = {}
         for each in seen.values():
-            number = wire.header(each.headers, wire.SEQUENCE_HEADER) or "0"
-            if number != "0":  # the answer to a reply about no case
-                value = shown.setdefault((each.topic, each.key, number), each.value)
-                assert value == each.value, f"{each.topic} shows two things as number {number} of {each.key!r}"
+            if each.number:
+                value = shown.setdefault((each.topic, each.key, each.number), each.value)
+                assert value == each.value, f"{each.topic} shows two things as number {each.number} of {each.key!r}"
+        newest: Counter[tuple[str, bytes | None]] = Counter()
+        last: dict[tuple[str, bytes | None], int] = {}
+        for each in records:
+            last[each.topic, each.key] = each.number
+            newest[each.topic, each.key] = max(newest[each.topic, each.key], each.number)
+        assert last == newest, "compaction would keep an older state than the newest"
 
 
 def same(one: Told, other: Told) -> bool:

@@ -26,6 +26,9 @@ ROADS = "U-ROAD"
 WELL = {"casework-0": 0, "triage-0": 0}
 """The workers and how often they died."""
 
+FLOOD = 6 * 2**20
+"""Bytes of one character, which gzip folds into a record that every topic takes."""
+
 
 class Post:
     """Sends raw bytes as any foreign client may, and says where they came to rest."""
@@ -34,6 +37,7 @@ class Post:
         # `consistent_random` is librdkafka's default, which kcat uses: another partition than the project's clients.
         self._producer = Producer(
             {"bootstrap.servers": bootstrap, "partitioner": "consistent_random", "log_level": 0, "linger.ms": 0}
+            | {"compression.type": "gzip", "message.max.bytes": 3 * FLOOD}
         )
 
     def send(
@@ -70,6 +74,20 @@ class Street(NamedTuple):
         assert self.channel.wait_for([case_id], SECONDS)[case_id].unit == LAMPS
         return case_id
 
+    def signed(
+        self, message: wire.ReplyBase, *, value: bytes | None = None, **forged: str | bytes
+    ) -> list[tuple[str, bytes]]:
+        """The headers of a reply, as `reply` sends it."""
+        key = keys.current(self.town.keys, str(forged.get("unit", message.unit)))
+        secret = forged.get("secret", key.secret)
+        assert isinstance(secret, bytes)
+        signature = wire.sign(secret, message.reply_id, message.encode() if value is None else value)
+        return [
+            *wire.ce_headers(type(message), message.reply_id, subject=message.case_id),
+            (wire.KEY_HEADER, key.key_id.encode()),
+            (wire.SIGNATURE_HEADER, signature.encode()),
+        ]
+
     def reply(self, message: wire.ReplyBase, *, value: bytes | None = None, **forged: str | bytes) -> str:
         """Sign a reply and send it as kcat would; returns what became of it.
 
@@ -79,15 +97,7 @@ class Street(NamedTuple):
             forged: `unit` whose key signs, or another `secret`.
         """
         body = message.encode() if value is None else value
-        key = keys.current(self.town.keys, str(forged.get("unit", message.unit)))
-        secret = forged.get("secret", key.secret)
-        assert isinstance(secret, bytes)
-        headers = [
-            *wire.ce_headers(type(message), message.reply_id, subject=message.case_id),
-            (wire.KEY_HEADER, key.key_id.encode()),
-            (wire.SIGNATURE_HEADER, wire.sign(secret, message.reply_id, body).encode()),
-        ]
-        self.post.send(topics.REPLIES, body, message.case_id.encode(), headers)
+        self.post.send(topics.REPLIES, body, message.case_id.encode(), self.signed(message, value=value, **forged))
         return self.units.result_of([message.reply_id], SECONDS)[message.reply_id].code
 
 
@@ -302,6 +312,30 @@ def test_the_largest_work_item_that_notes_can_make_still_fits_its_queue(street: 
     assert [results[each].code for each in replies] == ["applied"] * 10
     noted = ["registered", "dispatched", *["progress_noted"] * 5]
     assert street.town.fates([case_id, healthy]) == {case_id: noted, healthy: noted}
+
+
+def test_a_record_that_unfolds_to_megabytes_in_its_key_or_headers_stops_nobody(street: Street) -> None:
+    """What a broker refuses from us would be refused again at every start."""
+    key = keys.current(street.town.keys, LAMPS)
+    headers = [("ce_id", b"x" * FLOOD), (wire.KEY_HEADER, key.key_id.encode()), (wire.SIGNATURE_HEADER, b"00")]
+    before = bad_signatures(street.town)
+    street.post.send(topics.REPLIES, b"x", b"k" * FLOOD, headers)
+    street.heard(street.post.send(topics.intake("app"), b"x", b"k" * FLOOD))
+    until(lambda: bad_signatures(street.town) == before + 1, SECONDS, "the metric counts it")
+    assert street.reply(accept(street.open_case())) == "applied"
+
+
+def test_a_unit_that_writes_in_transactions_is_heard_past_their_marks(street: Street) -> None:
+    case_id = street.open_case()
+    producer = Producer({"bootstrap.servers": street.town.bootstrap, "transactional.id": "unit", "log_level": 0})
+    producer.init_transactions(SECONDS)
+    notes = [wire.Note(reply_id=new_id(), unit=LAMPS, case_id=case_id, at=now(), text="已派人") for _ in range(3)]
+    for each in notes:
+        producer.begin_transaction()
+        producer.produce(topics.REPLIES, each.encode(), case_id.encode(), headers=list[Any](street.signed(each)))
+        producer.commit_transaction(SECONDS)
+    results = street.units.result_of([each.reply_id for each in notes], SECONDS)
+    assert [results[each.reply_id].code for each in notes] == ["applied"] * 3
 
 
 # ---- twice, and in the wrong order ------------------------------------------------------------------

@@ -11,6 +11,7 @@ from sqlalchemy import select, text
 
 from routers.fold import replay
 from routers.life import Case, CaseState, Event
+from sinks import queries
 from sinks.ledger import Batch, KnownInput, Ledger, Partition, StoredEvent, event_of
 from sinks.rows import EVENT, INPUT
 from tests.filled_ledger import NINE, case_id, facts, minutes, registered
@@ -250,6 +251,15 @@ def test_what_the_broker_has_leaves_the_outbox_when_nothing_else_is_written(ledg
     assert ledger.outbox() == [second]
     ledger.forget_published([first.message_id, second.message_id])
     assert ledger.outbox() == []
+
+
+def test_what_the_broker_refused_for_good_is_kept_and_not_tried_again(ledger: Ledger, other: Ledger) -> None:
+    ledger.write(opening(1, 0))
+    first, second = ledger.outbox()
+    ledger.park(first.message_id, "too large")
+    assert other.outbox() == [second]
+    with queries.snapshot(ledger.engine) as moment:
+        assert (queries.outbox(moment), queries.refused_by_broker(moment)) == (1, 1)
 
 
 # ---- invariant I10 on small things; whole histories are in test_replay ---------------------------------

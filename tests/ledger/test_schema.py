@@ -11,6 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
 from sinks.database import open_engine
+from sinks.ledger import Ledger
 from sinks.schema import _ADVISORY_LOCK, SchemaError, check_schema, migrate, newest, schema_version
 from sinks.tables import METADATA
 from tests.databases import Database
@@ -69,6 +70,15 @@ def test_a_ledger_goes_back_and_forward_again(engine: Engine) -> None:
     assert tables(engine) == TABLES
 
 
+def test_what_waited_in_the_outbox_before_it_could_be_refused_waits_on(engine: Engine) -> None:
+    migrate(engine, revision="0001")
+    with engine.begin() as connection:
+        names = "message_id, source_topic, source_partition, seq, topic, headers"
+        connection.execute(text(f"INSERT INTO outbox ({names}) VALUES ('m', 'demands', 0, 1, 'work.U', '[]')"))
+    migrate(engine)
+    assert [each.message_id for each in Ledger(engine).outbox()] == ["m"]
+
+
 def test_a_failed_migration_leaves_nothing_behind(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE progress (note VARCHAR)"))  # in the way of the last step
@@ -98,8 +108,8 @@ def test_a_ledger_of_an_older_release_is_named_before_it_is_used(
 ) -> None:
     migrate(engine)
     found = newest()
-    monkeypatch.setattr("sinks.schema.newest", lambda: "0002")
-    with pytest.raises(SchemaError, match=f"has schema {found} and this release needs 0002"):
+    monkeypatch.setattr("sinks.schema.newest", lambda: "0999")
+    with pytest.raises(SchemaError, match=f"has schema {found} and this release needs 0999"):
         check_schema(engine)
 
 

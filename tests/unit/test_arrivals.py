@@ -152,11 +152,12 @@ def test_a_broken_record_names_a_case_only_where_its_key_is_one(staff: Staff, ke
 # -- clocks and letters -------------------------------------------------------------------------------
 
 
-def test_a_clock_speaks_of_one_generation(staff: Staff) -> None:
+def test_each_firing_of_a_clock_is_an_input_of_its_own_and_speaks_of_one_generation(staff: Staff) -> None:
     arrival = read(record(topics.COMMANDS, encoded(wire.ClockDue, generation=4)), staff.ring)
     assert (arrival.kind, arrival.actor, arrival.case_id) == ("clock", Role.CLOCK, CASE)
-    assert arrival.input_id == f"{CASE}:accept:1"
+    assert arrival.input_id == "commands/3/77"
     assert isinstance(arrival.given, inputs.ClockRanOut)
+    assert arrival.given.id == f"{CASE}:accept:1"
     assert (arrival.given.clock, arrival.given.generation) == ("accept", 4)
     assert (arrival.channel, arrival.unit, arrival.origin) == (None, None, None)
 

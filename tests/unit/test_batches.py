@@ -178,6 +178,49 @@ def test_a_failing_batch_ends_the_process_with_nothing_of_it_acknowledged(halted
     assert bench.settled.get(TP("demands", 0)) == 3
 
 
+def test_a_partition_is_taken_between_two_batches_in_the_thread_that_settles_them() -> None:
+    going_on = threading.Event()
+    threads: list[str] = []
+
+    def settle(_records: Sequence[Record]) -> None:
+        going_on.wait(SECONDS)
+        threads.append(threading.current_thread().name)
+
+    bench = Bench(settle)
+
+    def take() -> str:
+        bench.log.append("take")
+        threads.append(threading.current_thread().name)
+        return "taken"
+
+    async def story() -> None:
+        await bench.batches.feed(bench.stream(range(1)))
+        await bench.until(lambda: bench.batches.waiting == 0)
+        taking = asyncio.create_task(bench.batches.between(take))
+        await asyncio.sleep(0)
+        going_on.set()
+        assert await taking == "taken"
+
+    bench.play(story)
+    assert bench.log.index("settle 0-0") < bench.log.index("take")
+    assert len(threads) == 2
+    assert len(set(threads)) == 1
+
+
+def test_a_partition_that_cannot_be_taken_ends_the_process(halted: list[str]) -> None:
+    bench = Bench()
+
+    def take() -> None:
+        raise OSError("no broker")
+
+    async def story() -> None:
+        with pytest.raises(HaltedError):
+            await bench.batches.between(take)
+
+    bench.play(story)
+    assert halted == ["OSError('no broker')"]
+
+
 def test_a_chore_that_fails_ends_the_process_too(halted: list[str]) -> None:
     bench = Bench()
 

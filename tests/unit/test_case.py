@@ -32,7 +32,7 @@ from routers.inputs import (
     Urge,
     Withdraw,
 )
-from routers.life import ENDED, OPEN, Case, CaseState, Event, Facts, Refusal
+from routers.life import ENDED, HELD_AT_MOST, OPEN, ORPHAN_WAIT, Case, CaseState, Event, Facts, Held, Refusal
 from tests.cities import qinglan
 
 T0 = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
@@ -202,6 +202,28 @@ def test_an_urge_that_never_meets_its_demand_lapses() -> None:
     story.now = due_at
     assert story.says("clock", ClockRanOut, clock="orphan", generation=generation) == ("follow_up_lapsed",)
     assert clocks(story.case) == {}
+
+
+def test_how_long_a_follow_up_is_held_is_not_for_its_senders_clock_to_say() -> None:
+    story = Story()
+    story.given(Urge("i1", T0 - timedelta(days=300), "citizen", channel="app"))
+    story.given(Urge("i2", T0 + timedelta(days=300), "citizen", channel="app"))
+    assert clocks(story.case) == {"orphan": (T0 + timedelta(minutes=1) + ORPHAN_WAIT, 1)}
+
+
+def test_a_follow_up_held_before_its_holding_was_timed_lapses_by_its_own_time() -> None:
+    held = Held("urge", "i1", T0, "app")
+    assert clocks(Case("01ARZ3NDEKTSV4RRFFQ69G5FAV", held=(held,))) == {"orphan": (T0 + ORPHAN_WAIT, 1)}
+
+
+def test_no_more_is_held_for_a_demand_than_a_citizen_has_to_say() -> None:
+    story = Story()
+    for _ in range(HELD_AT_MOST):
+        assert story.says("citizen", Urge, channel="app") == ("follow_up_held",)
+    assert story.says("citizen", Urge, channel="app") == "too_many_held"
+    story.registered()
+    assert story.case.urged == HELD_AT_MOST
+    assert story.says("citizen", Urge, channel="app") == ("urged",)
 
 
 def test_an_unaccepted_case_goes_to_the_supervisor_too_until_it_is_accepted() -> None:

@@ -1,10 +1,13 @@
 """The one transaction, on a real ledger and a broker that is a list: what a batch must survive."""
 
 import itertools
+import json
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +17,20 @@ from sqlalchemy import text
 from routers.case import decide
 from routers.demand import Classification, DemandKind, ResolvedPlace, Ruling, Verdict
 from routers.inputs import Input
-from routers.life import Case, CaseState, Decision
+from routers.life import Case, CaseState, ClockName, Decision
 from sinks.database import open_engine, sqlite_url
-from sinks.ledger import Ledger, LedgerUnavailableError, Output, Partition
+from sinks.ledger import Batch, DueClock, Ledger, LedgerUnavailableError, Output, Partition
 from sinks.schema import migrate
+from sinks.tables import utc_text
 from streams import casework as module
 from streams import keys, outputs, topics
 from streams import messages as wire
-from streams.casework import OWN_FAILURES, Casework, HaltError
+from streams.casework import OWN_FAILURES, Casework, HaltError, RefusedError
 from streams.cluster import ClusterError
+from streams.producer import BatchProducer
 from streams.records import Record
 from streams.takeover import Takeover
+from streams.ticker import _command
 from tests.cities import qinglan
 
 LAMPS, ROADS, DESK = "U-LIGHT", "U-ROAD", "H-HOTLINE"
@@ -42,11 +48,16 @@ class Broker:
     def __init__(self) -> None:
         self.log: list[Output] = []
         self.away = False
+        self.refuses: Callable[[Output], bool] = lambda _output: False
 
     def publish(self, outputs: Sequence[Output], timeout: float) -> None:
         assert timeout > 0
         if outputs and self.away:
             raise HaltError("no broker")
+        refused = next(filter(self.refuses, outputs), None)
+        if refused is not None:  # what came before it in its batch may be on the broker, what came with it not
+            self.log += outputs[: outputs.index(refused) // 2]
+            raise RefusedError(refused.message_id)
         self.log += outputs
 
     @property
@@ -199,7 +210,19 @@ class Office:
         message = wire.Accept(reply_id=f"accept-{case_id}", unit=unit, case_id=case_id, at=NINE)
         return self.reply(message, partition=partition, **forged)
 
+    def fires(self, case_id: str, clock: ClockName, *, due_at: datetime | None = None) -> Record:
+        """A command as the ticker sends it for a clock that stands in the ledger, or stood there."""
+        stands = self.clocks().get(clock)
+        at, generation = stands or (due_at or NINE, 1)
+        output = _command(DueClock(case_id, clock, generation, due_at or at), at)
+        return self.record(topics.COMMANDS, case_id, output.value, output.headers)
+
     # -- what there is --------------------------------------------------------------------------
+
+    def clocks(self) -> dict[str, tuple[datetime, int]]:
+        """When each clock of the one case runs out, and its generation."""
+        found = self.rows("SELECT clock, due_at, generation FROM clock")
+        return {name: (datetime.fromisoformat(due_at), generation) for name, due_at, generation in found}
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         with self._open[-1].engine.connect() as connection:
@@ -290,9 +313,37 @@ def test_reading_starts_where_the_ledger_says_and_what_was_left_is_published(off
 
     office.broker.away = False
     successor = office.worker()
-    assert takeover(office, successor).take([records[0].source, Partition(topics.REPLIES, 0)]) == {records[0].source: 4}
+    replies = Partition(topics.REPLIES, 0)
+    assert takeover(office, successor).take([records[0].source, replies]) == {records[0].source: 4, replies: 0}
     assert [each.code for each in office.broker.outcomes()] == ["accepted"] * 4
     assert successor.ledger.outbox() == []
+
+
+def test_what_the_broker_refuses_for_good_is_put_aside_and_the_rest_is_said_in_order(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    case_ids = [office.case_id() for _ in range(5)]
+    records = [office.demand(each) for each in case_ids] + [office.accept(each) for each in case_ids]
+    office.broker.refuses = lambda output: output.message_id == "demands/0/2/0"
+    with pytest.raises(RefusedError, match="demands/0/2/0"):
+        office.worker().transact(records)
+    successor = office.worker()
+    for _ in range(2):
+        takeover(office, successor).take([Partition(topics.DEMANDS, 0), Partition(topics.REPLIES, 0)])
+    assert successor.ledger.outbox() == []
+    assert office.rows("SELECT message_id FROM outbox WHERE refused LIKE 'demands/0/2/0%'") == [("demands/0/2/0",)]
+    assert "refuses a message for good" in caplog.text
+    last = {each.key: each.message_id for each in office.broker.log if each.topic == topics.work(LAMPS)}
+    assert last == {case_id.encode(): f"replies/0/{number}/0" for number, case_id in enumerate(case_ids)}
+    assert len(office.broker.on(topics.work(LAMPS))) == 2 * len(case_ids) - 1
+    assert successor.transact([office.demand(office.case_id())])
+
+
+def test_a_message_too_large_for_any_broker_is_named() -> None:
+    producer = BatchProducer({"bootstrap.servers": "127.0.0.1:9", "log_level": 0})
+    large = Output(Partition(topics.REPLIES, 0), "replies/0/7/0", topics.work(LAMPS), b"k", b"x" * FLOOD, ())
+    with pytest.raises(RefusedError, match=r"replies/0/7/0 for work\.U-LIGHT: .* too large"):
+        producer.publish([large], 1.0)
 
 
 def test_a_log_that_was_cut_stops_the_start_with_a_sentence(office: Office) -> None:
@@ -302,6 +353,41 @@ def test_a_log_that_was_cut_stops_the_start_with_a_sentence(office: Office) -> N
         takeover(office, office.worker(), Logs({record.source: 0})).take([record.source])
 
 
+def test_a_reply_that_did_not_come_is_read_again_before_it_is_stepped_over(office: Office) -> None:
+    case_id = office.case_id()
+    notes = [wire.Note(reply_id=f"n{number}", unit=LAMPS, case_id=case_id, at=NINE, text="话") for number in range(3)]
+    worker = office.worker()
+    first, lost, last = [office.reply(each) for each in notes]
+    worker.transact([office.demand(case_id), first])
+    with pytest.raises(HaltError, match=r"replies\[0\]: offset 1 was expected, 2 came; reading again"):
+        worker.transact([last])
+    worker.transact([lost, last])
+    assert office.fates()[case_id][2:] == ["progress_noted"] * 3
+
+
+def test_the_marks_of_a_foreign_transaction_are_no_records(office: Office) -> None:
+    """The client of a unit that writes in transactions leaves an offset without a record after each."""
+    asked: list[tuple[Partition, int, int]] = []
+
+    def existing(partition: Partition, start: int, stop: int) -> set[int]:
+        asked.append((partition, start, stop))
+        return {0, 2, 4}
+
+    worker = office.worker(existing=existing)
+    written = [office.accept(office.case_id()) for _ in range(5)]
+    assert worker.transact(written[::2]) == {written[0].source: 5}
+    assert asked == [(written[0].source, 1, 4)]
+
+
+def test_a_hole_that_nobody_can_look_into_ends_the_worker(office: Office) -> None:
+    def existing(*_hole: object) -> set[int]:
+        raise ClusterError("no broker answers")
+
+    _skipped, came = office.accept(office.case_id()), office.accept(office.case_id())
+    with pytest.raises(HaltError, match="no broker answers"):
+        office.worker(existing=existing).transact([came])
+
+
 def test_a_topic_made_anew_stops_the_start_with_a_sentence(office: Office) -> None:
     record = office.demand(office.case_id())
     office.worker().transact([record])
@@ -309,6 +395,18 @@ def test_a_topic_made_anew_stops_the_start_with_a_sentence(office: Office) -> No
     successor.topic_ids = {topics.DEMANDS: "topic-2"}
     with pytest.raises(ClusterError, match="demands was made anew since the ledger read it"):
         takeover(office, successor).take([record.source])
+
+
+def test_a_ledger_that_knows_nothing_of_a_partition_reads_it_from_its_beginning(office: Office) -> None:
+    """A group's offset from another ledger's days would step over everything before it."""
+    worker = office.worker()
+    records = [office.demand(office.case_id()) for _ in range(4)]
+    assert takeover(office, worker).take([records[0].source]) == {records[0].source: 0}
+    with pytest.raises(HaltError, match="offset 0 was expected, 2 came"):
+        worker.transact(records[2:])
+    logs = Logs({records[0].source: 4}, {records[0].source: 2})
+    assert takeover(office, worker, logs).take([records[0].source]) == {records[0].source: 2}
+    assert worker.transact(records[2:]) == {records[0].source: 4}
 
 
 def test_what_expired_unread_is_stepped_over_but_nothing_else_is(office: Office) -> None:
@@ -323,6 +421,15 @@ def test_what_expired_unread_is_stepped_over_but_nothing_else_is(office: Office)
     assert worker.transact([late, later]) == {first.source: 4}
     assert lost.key is not None
     assert lost.key.decode() not in office.fates()
+
+
+def test_what_the_ledger_has_not_decided_of_a_topic_is_counted(office: Office) -> None:
+    worker = office.worker()
+    records = [office.demand(office.case_id()) for _ in range(5)]
+    worker.transact(records[:2])
+    unread = Partition(topics.COMMANDS, 1)
+    logs = Logs({records[0].source: 5, unread: 9}, {unread: 7})
+    assert takeover(office, worker, logs).behind([records[0].source, unread]) == 3 + 2
 
 
 # ---- two workers on one ledger ----------------------------------------------------------------------
@@ -407,6 +514,44 @@ def test_a_ledger_that_stays_away_ends_the_worker(office: Office, monkeypatch: p
         office.worker(budget=0.05).transact([office.demand(office.case_id())])
 
 
+@pytest.mark.parametrize("published_before", [False, True], ids=["alone", "after another batch"])
+def test_a_batch_that_is_committed_though_its_answer_was_lost_is_published(
+    office: Office, monkeypatch: pytest.MonkeyPatch, *, published_before: bool
+) -> None:
+    """A server that fails over during COMMIT: the retry finds everything decided already."""
+    worker = office.worker()
+    if published_before:
+        worker.transact([office.demand(office.case_id())])
+    said_before = len(office.broker.log)
+    real = Ledger.write
+    lost = iter((True,))
+
+    def write(ledger: Ledger, batch: Batch) -> None:
+        real(ledger, batch)
+        if next(lost, False):
+            raise LedgerUnavailableError("the server closed the connection")
+
+    monkeypatch.setattr(Ledger, "write", write)
+    monkeypatch.setattr(module, "_PAUSE", 0.001)
+    record = office.demand(office.case_id())
+    assert worker.transact([record]) == {record.source: record.next_offset}
+    assert [each.message_id for each in office.broker.log[said_before:]] == [
+        f"demands/0/{record.offset}/{number}" for number in range(2)
+    ]
+    worker.transact([office.demand(office.case_id())])
+    assert {each.message_id.split("/")[2] for each in worker.ledger.outbox()} == {str(record.next_offset)}
+
+
+def test_nothing_is_published_once_the_time_is_over(office: Office) -> None:
+    """Another worker may hold the partition by then and have said something newer."""
+    record = office.demand(office.case_id())
+    with pytest.raises(HaltError, match="the time for this batch is over before it could be published"):
+        office.worker(lambda step: time.sleep(0.05) if step == "write" else None, budget=0.04).transact([record])
+    assert office.broker.log == []
+    takeover(office, office.worker()).take([record.source])
+    assert len(office.broker.log) == 2
+
+
 # ---- poison -----------------------------------------------------------------------------------------
 
 
@@ -442,6 +587,22 @@ def test_the_one_poisoned_case_of_a_batch_is_put_aside_and_the_others_go_on(
     told = {each.about: each.code for each in office.broker.outcomes()}
     assert told == {each: "undecidable" if each == case_ids[place] else "accepted" for each in case_ids}
     assert office.counts.fates["demand", "dead_lettered", "undecidable"] == 1
+
+
+def test_what_once_was_undecidable_can_be_handed_in_again(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    case_id = office.case_id()
+    worker = office.worker()
+    with monkeypatch.context() as patch:
+        poison(patch, case_id)
+        worker.transact([office.demand(case_id)])
+    worker.transact([office.demand(case_id)])
+    with monkeypatch.context() as patch:
+        poison(patch, case_id)
+        worker.transact([office.accept(case_id)])
+    worker.transact([office.accept(case_id)])
+    assert office.dispositions() == ["dead_lettered", "opened", "dead_lettered", "applied"]
+    assert office.fates() == {case_id: ["registered", "dispatched", "accepted"]}
+    assert [each.code for each in office.broker.outcomes()] == ["undecidable", "accepted", "state"]
 
 
 def test_a_channel_hears_once_that_its_demand_became_a_dead_letter(
@@ -499,6 +660,52 @@ def test_a_record_that_unfolds_far_beyond_its_topic_is_put_aside_by_its_beginnin
     (letter,) = office.broker.letters()
     assert (letter.code, letter.size) == ("unsigned", 5 * 2**20)
     assert case_id in office.fates()
+
+
+@pytest.mark.parametrize("forged", [{"secret": b"x" * 32}, {}], ids=["another's secret", "another's signature"])
+def test_an_id_that_unfolds_to_megabytes_is_echoed_to_nobody(office: Office, forged: dict[str, Any]) -> None:
+    case_id = office.case_id()
+    worker = office.worker()
+    worker.transact([office.demand(case_id)])
+    worker.transact([office.accept(case_id, about="x" * FLOOD, **forged), office.accept(case_id)])
+    assert [each.code for each in office.broker.letters()] == ["bad_signature"]
+    assert office.broker.results(LAMPS) == {f"accept-{case_id}": "applied"}
+    assert max(map(weight, office.broker.log)) < topics.INTAKE_BYTES
+
+
+def test_a_key_that_unfolds_to_megabytes_is_not_its_dead_letters_key(office: Office) -> None:
+    office.worker().transact([office.record(topics.REPLIES, "k" * FLOOD, b"{"), office.record(topics.REPLIES, "", b"")])
+    named = [each.key for each in office.broker.on(topics.DEADLETTERS)]
+    assert named == [b"letter/replies/0/0", b"letter/replies/0/1"]
+
+
+FLOOD = 6 * 2**20
+
+
+def weight(output: Output) -> int:
+    """The bytes a broker counts."""
+    return sum(map(len, (output.value or b"", output.key or b"", *itertools.chain(*output.headers))))
+
+
+def test_a_forged_dead_letter_names_nothing_long(office: Office) -> None:
+    """Whoever writes to `deadletters` without right could else make outputs that no topic takes."""
+    place: dict[str, Any] = {"topic": "intake.app", "partition": 0, "offset": 0}
+    letter: dict[str, Any] = {
+        "letter_id": "l",
+        "origin": place,
+        "stage": "triage",
+        "code": "c",
+        "reason": "r",
+        "at": NINE.isoformat(),
+    }
+    floods: list[dict[str, Any]] = [
+        {"demand_id": "x" * 2**20},
+        {"code": "x" * 2**20},
+        {"origin": place | {"topic": "x" * 2**20}},
+    ]
+    headers = [[(wire.LETTER_HEADER, json.dumps(letter | {"channel": "app"} | each).encode())] for each in floods]
+    office.worker().transact([office.record(topics.DEADLETTERS, "k", b"", each) for each in headers])
+    assert [each.code for each in office.broker.letters()] == ["invalid"] * len(floods)
 
 
 def test_an_output_too_large_for_its_topic_is_one_inputs_fault(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -568,6 +775,50 @@ def test_a_unit_cannot_reply_about_what_is_not_its_own(office: Office) -> None:
     assert office.fates() == {case_id: ["registered", "dispatched"]}
 
 
+# ---- clocks -----------------------------------------------------------------------------------------
+
+
+def test_a_clock_that_a_slower_machine_hears_early_has_run_out_all_the_same(office: Office) -> None:
+    """The machine of the ticker is 300 ms ahead of the one that decides."""
+    case_id = office.case_id()
+    worker = office.worker()
+    worker.transact([office.demand(case_id)])
+    due_at, generation = office.clocks()["due"]
+    worker.now = lambda: due_at - timedelta(milliseconds=300)
+    worker.transact([office.fires(case_id, "due")])
+    assert office.fates() == {case_id: ["registered", "dispatched", "escalated"]}
+    assert office.rows("SELECT at FROM event WHERE kind = 'case.escalated'") == [(utc_text(due_at),)]
+    assert "due" not in office.clocks()
+    assert generation == 1
+
+
+def test_a_clock_that_came_to_nothing_once_is_heard_the_next_time(office: Office) -> None:
+    case_id = office.case_id()
+    worker = office.worker()
+    worker.transact([office.demand(case_id)])
+    due_at, _generation = office.clocks()["due"]
+    early = office.fires(case_id, "due", due_at=due_at - timedelta(minutes=5))
+    worker.transact([early])
+    worker.now = lambda: due_at
+    worker.transact([office.fires(case_id, "due"), office.fires(case_id, "due")])
+    worker.transact([office.fires(case_id, "due", due_at=due_at)])
+    assert office.fates() == {case_id: ["registered", "dispatched", "escalated"]}
+    assert office.dispositions() == ["repeat", "applied", "repeat", "repeat", "opened"]
+
+
+def test_what_is_held_again_after_it_lapsed_lapses_again(office: Office) -> None:
+    case_id = office.case_id()
+    worker = office.worker()
+    for generation in (1, 2):
+        worker.transact([office.withdrawal(case_id, follow_up=f"w{generation}")])
+        due_at, number = office.clocks()["orphan"]
+        assert number == generation
+        worker.now = partial(max, due_at, NINE)
+        worker.transact([office.fires(case_id, "orphan")])
+        assert office.clocks() == {}
+    assert office.fates() == {case_id: ["follow_up_held", "follow_up_lapsed"] * 2}
+
+
 # ---- repeats and order ------------------------------------------------------------------------------
 
 
@@ -614,6 +865,20 @@ def test_a_withdrawal_that_overtakes_its_demand_through_another_partition_withdr
 
 def state(office: Office, case_id: str) -> CaseState:
     return CaseState(office.rows(f"SELECT state FROM \"case\" WHERE case_id = '{case_id}'")[0][0])
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "a batch later"])
+def test_a_follow_up_that_was_refused_is_refused_again_when_it_is_sent_again(office: Office, *, together: bool) -> None:
+    case_id = office.case_id()
+    worker = office.worker()
+    worker.transact([office.demand(case_id), office.withdrawal(case_id)])
+    twice = [office.withdrawal(case_id, follow_up="w2"), office.withdrawal(case_id, follow_up="w2")]
+    for part in [twice] if together else [[each] for each in twice]:
+        worker.transact(part)
+    told = [(each.code, each.refused, each.text) for each in office.broker.outcomes() if each.about == "w2"]
+    assert [each[:2] for each in told] == [("case_ended", True)] * 2
+    assert told[0] == told[1]
+    assert office.dispositions() == ["opened", "follow_up", "follow_up", "duplicate"]
 
 
 def test_a_redelivery_is_dropped_even_when_only_a_part_of_it_is_new(office: Office) -> None:

@@ -24,7 +24,7 @@ from streams import messages as wire
 from streams import topics
 from streams.arrivals import Arrival, Problem
 from streams.clock import for_people
-from streams.outputs import OversizeError, Teller, work_item
+from streams.outputs import OversizeError, Teller, fitting, work_item
 from streams.records import Record
 from tests.cities import qinglan
 
@@ -511,6 +511,15 @@ def test_a_dead_letter_larger_than_its_topic_takes_is_refused() -> None:
     teller = Teller(qinglan(), Talk().arrival("broken", None), NINE)
     with pytest.raises(OversizeError, match=r"^\d+ bytes for deadletters$"):
         teller.dead_letter(Problem("not_json", "no words"), MUCH.encode())
+
+
+@pytest.mark.parametrize(
+    ("key", "headers"), [(MUCH.encode(), ()), (b"k", [("ce_id", MUCH.encode())])], ids=["its key", "a header"]
+)
+def test_keys_and_headers_count_for_the_size_of_an_output(key: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
+    output = Output(Partition(topics.REPLIES, 2), "m", topics.work(LAMPS), key, None, tuple(headers))
+    with pytest.raises(OversizeError, match=r"^\d+ bytes for work\.U-LIGHT$"):
+        fitting(output)
 
 
 def test_a_unit_that_has_nothing_of_a_case_is_shown_nothing() -> None:

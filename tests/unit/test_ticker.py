@@ -139,6 +139,31 @@ def test_a_storm_of_deadlines_is_fired_in_bounded_parts(ledger: Ledger, ticker: 
     assert len({each for part in parts for each in part}) == BATCH + 3
 
 
+def test_while_commands_lag_no_more_of_them_are_made(
+    ledger: Ledger, tower: Tower, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting = [BATCH]
+    ticker = Ticker(ledger, lambda: tower.wall, lambda: tower.steady, lambda: waiting[-1])
+    store(ledger, case())
+    tower.passes(3 * 3600)
+    for _ in range(3):
+        assert fired(ticker) == []
+    assert [each for each in caplog.messages if "wait" in each] == [
+        "500 commands wait: no clock is fired until they go on"
+    ]
+    waiting.append(BATCH - 1)
+    assert len(fired(ticker)) == 1
+
+
+def test_nobody_asks_how_commands_lag_while_no_clock_is_due(ledger: Ledger, tower: Tower) -> None:
+    def broker_is_away() -> int:
+        raise AssertionError
+
+    ticker = Ticker(ledger, lambda: tower.wall, lambda: tower.steady, broker_is_away)
+    store(ledger, case())
+    assert fired(ticker) == []
+
+
 @pytest.mark.parametrize("jump", [DRIFT + 1, -DRIFT - 1, 86_400.0])
 def test_firing_stops_when_somebody_moves_the_clock(
     ledger: Ledger, ticker: Ticker, tower: Tower, caplog: pytest.LogCaptureFixture, jump: float
