@@ -44,6 +44,7 @@ from streams.settings import Settings
 from streams.takeover import Resume, Takeover
 from streams.ticker import Ticker
 from streams.triage import Triage
+from streams.unaccounted import MEMORY_FILE
 
 SESSION = 10.0
 """Seconds after which a silent worker's partitions go to another; above the batch budget's last try."""
@@ -264,7 +265,7 @@ def _casework(settings: Settings) -> Role:
         [Partition(name, number) for name, count in cluster.partitions(names).items() for number in range(count)]
     )
     reader = open_engine(settings.ledger_url, read_only=True)
-    backlog = Backlog(settings.access(), list(city.channels), reader, clock.now)
+    backlog = Backlog(settings.access(), list(city.channels), reader, clock.now, settings.run / MEMORY_FILE)
     registry.register(LedgerCollector(reader, clock.now, backlog.figures))
     return Role(
         CASEWORK_GROUP,

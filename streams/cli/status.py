@@ -21,6 +21,7 @@ from streams.clock import now
 from streams.cluster import ClusterError
 from streams.lag import Backlog
 from streams.process import ready_port
+from streams.unaccounted import MEMORY_FILE
 
 app = typer.Typer(add_completion=False)
 
@@ -82,7 +83,8 @@ def _down(installation: Installation, workers: list[dict[str, Any]]) -> list[str
 
 
 def _backlog(installation: Installation, engine: Engine) -> dict[str, Any]:
-    backlog = Backlog(installation.access, list(load_city(installation.city).channels), engine, now)
+    channels = list(load_city(installation.city).channels)
+    backlog = Backlog(installation.access, channels, engine, now, installation.settings.run / MEMORY_FILE)
     try:
         figures = backlog.figures()
     finally:
