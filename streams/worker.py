@@ -28,6 +28,7 @@ from sinks.seal import SealError, load_or_make_key
 from sinks.vault import Vault
 from streams import clock, topics
 from streams.batches import EX_SOFTWARE, Batches, halt
+from streams.buffers import App
 from streams.casework import Casework
 from streams.chores import Chores
 from streams.cityfile import CityError, load_city
@@ -151,7 +152,7 @@ def _app(parts: Role, settings: Settings, settled: Settled, batches: Batches) ->
     """Build the Faust app: raw bytes in, nothing declared, nothing served, offsets ours."""
     use_loop("uvloop")
     settings.run.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder, but none above it
-    app = faust.App(
+    app = App(
         parts.group,
         **settings.access().faust(),
         autodiscover=False,
@@ -159,7 +160,7 @@ def _app(parts: Role, settings: Settings, settled: Settled, batches: Batches) ->
         broker_heartbeat_interval=SESSION / 4,
         broker_session_timeout=SESSION,
         consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=8 * 2**20,
+        consumer_max_fetch_size=2 * 2**20,
         datadir=str(settings.run / "faust"),
         producer_request_timeout=10.0,
         store="memory://",
