@@ -88,6 +88,11 @@ def mask(text: str) -> str:
     return Masker().mask(text)
 
 
+def mask_answer(text: str) -> str:
+    """Return a text that goes to the citizen with placeholders; landlines stay, they are those of offices."""
+    return Masker().mask_answer(text)
+
+
 def valid_id(number: str) -> bool:
     """Tell whether 18 characters are a resident identity number: GB 11643's check character (ISO 7064 MOD 11-2)."""
     if len(number) != 18 or not (number[:17].isascii() and number[:17].isdigit()):
@@ -114,14 +119,21 @@ class Masker:
 
     def mask(self, text: str) -> str:
         """Return the text with placeholders."""
+        return self._masked(text, landlines=True)
+
+    def mask_answer(self, text: str) -> str:
+        """Return a text for the citizen with placeholders; an answer may name the telephone of an office."""
+        return self._masked(text, landlines=False)
+
+    def _masked(self, text: str, *, landlines: bool) -> str:
         # numbers that the text already carries as placeholders are not given twice
         if "〔" in text:
             self._used.update(found.group() for found in _PLACEHOLDER.finditer(text))
-        while (masked := self._once(text)) != text:
+        while (masked := self._once(text, landlines=landlines)) != text:
             text = masked  # what stood next to a number may now be seen to be one
         return text
 
-    def _once(self, text: str) -> str:
+    def _once(self, text: str, *, landlines: bool) -> str:
         if not text.isascii() and _ODD.search(text) is not None:
             text = _ODD_RUN.sub(lambda found: found.group().translate(_ODD_DIGITS), text)
         if "@" in text or "＠" in text:
@@ -131,8 +143,9 @@ class Masker:
             text = _CARD.sub(self._card, text)
             text = _GLUED.sub(self._glued, text)
             text = _MOBILE.sub(self._by("手机", _mobile), text)
-            text = _LANDLINE.sub(self._by("电话", _digits), text)
-            text = _BARE_LANDLINE.sub(self._named("电话"), text)
+            if landlines:
+                text = _LANDLINE.sub(self._by("电话", _digits), text)
+                text = _BARE_LANDLINE.sub(self._named("电话"), text)
             text = _OLD_ID.sub(self._old_id, text)
         if _WIDE_RUN.search(text) is not None:
             text = _WIDE_ID.sub(self._id, text)

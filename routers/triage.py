@@ -139,9 +139,9 @@ class Triage:
     def _answered_on_arrival(self, demand: Demand, masker: Masker) -> Verdict | None:
         """Return the answer the demand came with: the hotline's agent's, or the grid worker's."""
         if demand.answer is not None:
-            return Verdict(ruling=Ruling.ANSWERED, reason="answered", text=masker.mask(demand.answer))
+            return Verdict(ruling=Ruling.ANSWERED, reason="answered", text=masker.mask_answer(demand.answer))
         if demand.self_handled is not None:
-            text = self._city.text("answered.self_handled", answer=masker.mask(demand.self_handled.note))
+            text = self._city.text("answered.self_handled", answer=masker.mask_answer(demand.self_handled.note))
             return Verdict(ruling=Ruling.ANSWERED, reason="self_handled", text=text)
         return None
 

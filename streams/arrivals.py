@@ -8,6 +8,7 @@ from typing import Any
 
 from routers import inputs
 from routers.life import Facts, Role
+from routers.privacy import mask, mask_answer
 from streams import messages as wire
 from streams.keys import KeyRing
 from streams.records import Record
@@ -163,15 +164,23 @@ def _read_reply(record: Record, keys: KeyRing) -> Arrival:
     )
 
 
+def _masked(text: str | None) -> str | None:
+    return None if text is None else mask(text)
+
+
+# A unit may write a citizen's number into any text. Co-handlers, desk and supervisor read these, and the
+# ledger keeps them: what reaches a person stops here. What goes to the citizen may name an office's telephone.
 _REPLIES: Mapping[type[wire.ReplyBase], Callable[[str, Any], inputs.Input]] = {
     wire.Accept: lambda id_, m: inputs.Accept(id_, m.at, m.unit),
-    wire.ContactNote: lambda id_, m: inputs.Contact(id_, m.at, m.unit, m.text),
-    wire.Note: lambda id_, m: inputs.Note(id_, m.at, m.unit, m.text),
-    wire.Answer: lambda id_, m: inputs.Answer(id_, m.at, m.unit, m.text, m.result, m.exemption),
-    wire.Return: lambda id_, m: inputs.Return(id_, m.at, m.unit, m.reason, m.basis, m.propose, m.text),
-    wire.Dispatch: lambda id_, m: inputs.Rule(id_, m.at, m.unit, m.to, m.co, m.category, m.reason, m.final),
-    wire.Decline: lambda id_, m: inputs.Decline(id_, m.at, m.unit, m.code, m.text),
-    wire.CallBack: lambda id_, m: inputs.CallBack(id_, m.at, m.unit, m.reached, m.solved, m.satisfied, m.text),
+    wire.ContactNote: lambda id_, m: inputs.Contact(id_, m.at, m.unit, mask(m.text)),
+    wire.Note: lambda id_, m: inputs.Note(id_, m.at, m.unit, mask(m.text)),
+    wire.Answer: lambda id_, m: inputs.Answer(id_, m.at, m.unit, mask_answer(m.text), m.result, m.exemption),
+    wire.Return: lambda id_, m: inputs.Return(
+        id_, m.at, m.unit, m.reason, _masked(m.basis), m.propose, _masked(m.text)
+    ),
+    wire.Dispatch: lambda id_, m: inputs.Rule(id_, m.at, m.unit, m.to, m.co, m.category, mask(m.reason), m.final),
+    wire.Decline: lambda id_, m: inputs.Decline(id_, m.at, m.unit, m.code, mask_answer(m.text)),
+    wire.CallBack: lambda id_, m: inputs.CallBack(id_, m.at, m.unit, m.reached, m.solved, m.satisfied, _masked(m.text)),
 }
 
 

@@ -27,6 +27,15 @@ LARGEST = 4_000
 WAITING = 16_000
 """Records that may wait; beyond, the agent waits and Kafka keeps them."""
 
+LARGEST_BYTES = 16 * 2**20
+"""Bytes at which a batch is cut, whatever its number of records."""
+
+WAITING_BYTES = 64 * 2**20
+"""Bytes that may wait: a topic takes records of a megabyte, and sixteen thousand of those are no buffer."""
+
+RECORD_BYTES = 1_000
+"""What a record costs in memory beside what it holds: event, message and their places in lists."""
+
 IDLE = 0.5
 """Seconds without records after which `idle` is called."""
 
@@ -60,6 +69,15 @@ def record_of(event: Any) -> Record:
     )
 
 
+def size_of(event: Any) -> int:
+    """Return about how many bytes of memory a Faust event holds."""
+    message = event.message
+    headers = message.headers or ()
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    said = sum(len(name) + len(value or b"") for name, value in pairs)
+    return RECORD_BYTES + len(message.key or b"") + len(message.value or b"") + said
+
+
 @dataclass(slots=True)
 class Batches:
     """The buffer between a stream and the function that settles batches."""
@@ -71,6 +89,8 @@ class Batches:
     """Called in the same thread between batches, at least every few hundred milliseconds."""
     progress_at: float = field(default_factory=time.monotonic)
     """When a batch or an idle turn last ended (monotonic); the health check reads it."""
+    waiting_bytes: int = 0
+    """Memory that what waits holds, about."""
     _waiting: deque[Any] = field(default_factory=deque)
     _filled: asyncio.Event | None = None
     _room: asyncio.Event | None = None
@@ -88,8 +108,9 @@ class Batches:
         filled, room = self._events()
         async for event in events:
             self._waiting.append(event)
+            self.waiting_bytes += size_of(event)
             filled.set()
-            if len(self._waiting) >= WAITING:
+            if len(self._waiting) >= WAITING or self.waiting_bytes >= WAITING_BYTES:
                 room.clear()
                 await room.wait()
 
@@ -103,9 +124,9 @@ class Batches:
             except TimeoutError:
                 await self._in_thread(loop, self.idle)
                 continue
-            if len(self._waiting) < LARGEST:
+            if len(self._waiting) < LARGEST and self.waiting_bytes < LARGEST_BYTES:
                 await asyncio.sleep(GATHER)
-            batch = [self._waiting.popleft() for _ in range(min(LARGEST, len(self._waiting)))]
+            batch = self._cut()
             if not self._waiting:
                 filled.clear()
             room.set()
@@ -122,6 +143,19 @@ class Batches:
         partition that was just taken must not cross with what a batch still publishes.
         """
         return await self._in_thread(asyncio.get_running_loop(), work, *arguments)
+
+    def _cut(self) -> list[Any]:
+        """Take what waits, up to a batch's bounds; one record at least."""
+        batch: list[Any] = []
+        held = 0
+        while self._waiting and len(batch) < LARGEST:
+            size = size_of(self._waiting[0])
+            if batch and held + size > LARGEST_BYTES:
+                break
+            batch.append(self._waiting.popleft())
+            held += size
+        self.waiting_bytes -= held
+        return batch
 
     async def _in_thread(self, loop: asyncio.AbstractEventLoop, work: Callable[..., Any], *arguments: Any) -> Any:
         try:

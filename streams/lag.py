@@ -2,39 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, select
 
 from sinks.ledger import Partition
 from sinks.ledger_metrics import IntakeState
 from sinks.queries import snapshot
-from sinks.tables import InputRow, ProgressRow
+from sinks.tables import ProgressRow
 from streams.cluster import Cluster
 from streams.kafka_access import KafkaAccess
+from streams.peek import Peek
 from streams.topics import casework_topics, intake
+from streams.unaccounted import Unaccounted
 
 TRIAGE_GROUP = "yiwang-triage"
 CASEWORK_GROUP = "yiwang-casework"
 
-_PEEK_SECONDS = 3.0
-_INPUT = InputRow.__table__  # type: ignore[attr-defined]
 _PROGRESS = ProgressRow.__table__  # type: ignore[attr-defined]
 
 
-@dataclass(slots=True)
 class Backlog:
     """Compares the broker's offsets with the ledger's, when asked."""
 
-    access: KafkaAccess
-    channels: Sequence[str]
-    ledger: Engine
-    now: Callable[[], datetime]
-    _cluster: Cluster | None = None
-    _peek: Consumer | None = None
+    def __init__(
+        self,
+        access: KafkaAccess,
+        channels: Sequence[str],
+        ledger: Engine,
+        now: Callable[[], datetime],
+        memory: Path | None = None,
+    ) -> None:
+        """Remember where to ask; nothing is asked yet.
+
+        Args:
+            access: how to reach the broker.
+            channels: whose intake is looked at.
+            ledger: a read-only engine of it.
+            now: the clock that ages are measured by.
+            memory: file in which to remember what is accounted for.
+        """
+        self._access = access
+        self._channels = channels
+        self._ledger = ledger
+        self._now = now
+        self._peek = Peek(access)
+        self._unaccounted = Unaccounted(self._peek, memory)
+        self._cluster: Cluster | None = None
 
     def figures(self) -> IntakeState:
         """Return what is unaccounted, how old the oldest of it is, and the lag by topic.
@@ -42,74 +59,34 @@ class Backlog:
         Raises:
             ClusterError: the broker does not answer.
         """
-        cluster = self._cluster = self._cluster or Cluster(self.access)
-        counts = cluster.partitions([*(intake(each) for each in self.channels), *casework_topics()])
+        cluster = self._cluster = self._cluster or Cluster(self._access)
+        counts = cluster.partitions([*(intake(each) for each in self._channels), *casework_topics()])
         partitions = [Partition(topic, number) for topic, count in counts.items() for number in range(count)]
+        entered = [each for each in partitions if each.topic not in casework_topics()]
+        starts = cluster.starts(entered)
         ends = cluster.ends(partitions)
-        entered = {each: end for each, end in ends.items() if each.topic not in casework_topics()}
-        committed = cluster.committed(TRIAGE_GROUP, list(entered))
-        with snapshot(self.ledger) as moment:
-            missing = {
-                each: first for each, end in entered.items() if (first := _first_missing(moment, each, end)) is not None
-            }
-            unaccounted = sum(entered.values()) - sum(_accounted(moment, each) for each in entered)
-            decided = _decided(moment)
-        lag: dict[str, int] = {}
+        settled = cluster.committed(TRIAGE_GROUP, entered)
+        now = self._now().timestamp()
+        with snapshot(self._ledger) as moment:
+            settled |= _decided(moment)
+            found = self._unaccounted.look(moment, starts, {each: ends[each] for each in entered}, now)
+        lag = dict.fromkeys(counts, 0)
         for each, end in ends.items():
-            done = committed.get(each, 0) if each in entered else decided.get(each, 0)
-            lag[each.topic] = lag.get(each.topic, 0) + max(0, end - done)
-        return IntakeState(max(0, unaccounted), self._oldest(missing), lag)
+            lag[each.topic] += self._behind(each, settled.get(each, 0), end)
+        age = 0.0 if found.oldest is None else max(0.0, now - found.oldest)
+        return IntakeState(found.records, age, lag)
 
     def close(self) -> None:
         """Let go of the broker."""
-        if self._peek is not None:
-            self._peek.close()
-            self._peek = None
+        self._peek.close()
 
-    def _oldest(self, missing: Mapping[Partition, int]) -> float:
-        """Return the age in seconds of the oldest unaccounted record, 0 when there is none."""
-        ages = [self._age(each, first) for each, first in missing.items()]
-        return max(ages, default=0.0)
-
-    def _age(self, partition: Partition, offset: int) -> float:
-        if self._peek is None:
-            self._peek = Consumer(self.access.librdkafka(**{"group.id": "yiwang-peek", "enable.auto.commit": False}))
-        self._peek.assign([TopicPartition(partition.topic, partition.partition, offset)])
-        try:
-            message = self._peek.poll(_PEEK_SECONDS)
-        except KafkaException:
-            return 0.0
-        if message is None or message.error():
-            return 0.0
-        return max(0.0, self.now().timestamp() - message.timestamp()[1] / 1000)
-
-
-def _accounted(moment: Connection, each: Partition, below: int | None = None) -> int:
-    statement = (
-        select(func.count())
-        .select_from(_INPUT)
-        .where(_INPUT.c.origin_topic == each.topic, _INPUT.c.origin_partition == each.partition)
-    )
-    if below is not None:
-        statement = statement.where(_INPUT.c.origin_offset < below)
-    return int(moment.execute(statement).scalar_one())
-
-
-def _first_missing(moment: Connection, each: Partition, end: int) -> int | None:
-    """Return the lowest offset without a row, None when all below `end` have one.
-
-    A binary search: the rows below an offset are complete exactly when they are as many.
-    """
-    if _accounted(moment, each, end) == end:
-        return None
-    low, high = 0, end
-    while low < high:
-        middle = (low + high + 1) // 2
-        if _accounted(moment, each, middle) == middle:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    def _behind(self, each: Partition, settled: int, end: int) -> int:
+        """Return how far a reader is behind the end: not at all where no record lies between."""
+        if settled >= end:
+            return 0
+        with contextlib.closing(self._peek.records(each, settled, end)) as records:
+            first, _written = next(records, (settled, None))
+        return end - first
 
 
 def _decided(moment: Connection) -> dict[Partition, int]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 from streams import kafka_child
 
 FIRST_PAUSE = 0.5
@@ -27,6 +29,22 @@ RESTARTS = "YIWANG_RESTARTS"
 
 STEADY = 60.0
 """A child that lived so many seconds starts again with the first pause."""
+
+
+def ready_port(run: Path, name: str, pid: int | None) -> int | None:
+    """Return where a worker serves its metrics, None until this very process lives and has its partitions.
+
+    Args:
+        run: folder of the ready files.
+        name: of the worker.
+        pid: of the process that runs it now; a ready file of an earlier one does not count.
+    """
+    try:
+        said, port = map(int, (run / READY_FILE.format(name=name)).read_text().split())
+        alive = said == pid and psutil.Process(said).status() != psutil.STATUS_ZOMBIE
+    except (OSError, ValueError, psutil.Error):
+        return None
+    return port if alive else None
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from streams.broker import BrokerError, EmbeddedKafka
 from streams.cityfile import CityError, load_city
 from streams.cluster import Cluster, ClusterError
 from streams.modelfile import TaxonomyError, of_city
-from streams.process import READY_FILE, Child, stop_all
+from streams.process import READY_FILE, Child, ready_port, stop_all
 from streams.settings import Settings
 from streams.topics import topics_of
 
@@ -159,23 +159,21 @@ class Running:
 
     def _metrics(self, child: Child) -> str | None:
         """Return where a worker serves its metrics, None until it is ready."""
-        try:
-            pid, port = (self.settings.run / READY_FILE.format(name=child.name)).read_text().split()
-        except (OSError, ValueError):
-            return None
-        return f"127.0.0.1:{port}" if int(pid) == child.pid else None
+        port = ready_port(self.settings.run, child.name, child.pid)
+        return None if port is None else f"127.0.0.1:{port}"
 
     def state(self) -> dict[str, Any]:
         """Return what others need to find this installation."""
+        metrics = {child.name: self._metrics(child) for child in self.children}
         return {
-            "ready": True,
+            "ready": all(metrics.values()),
             "pid": os.getpid(),
             "kafka": self.bootstrap,
             "ledger": self.settings.ledger_url,
             "vault": self.settings.vault_url,
             "city": str(self.settings.city.resolve()),
             "partitions": self.settings.partitions,
-            "metrics": {child.name: self._metrics(child) for child in self.children},
+            "metrics": metrics,
             "workers": [
                 {"name": child.name, "role": child.role, "pid": child.pid, "restarts": child.restarts}
                 for child in self.children

@@ -27,6 +27,7 @@ from sinks.seal import SealError, load_or_make_key
 from sinks.vault import Vault
 from streams import clock, topics
 from streams.batches import EX_SOFTWARE, Batches
+from streams.buffers import App
 from streams.casework import Casework
 from streams.chores import Chores
 from streams.cityfile import CityError, load_city
@@ -44,6 +45,7 @@ from streams.settings import Settings
 from streams.takeover import Resume, Takeover
 from streams.ticker import Ticker
 from streams.triage import Triage
+from streams.unaccounted import MEMORY_FILE
 
 SESSION = 10.0
 """Seconds after which a silent worker's partitions go to another; above the batch budget's last try."""
@@ -151,7 +153,7 @@ def _app(parts: Role, settings: Settings, settled: Settled, batches: Batches) ->
     """Build the Faust app: raw bytes in, nothing declared, nothing served, offsets ours."""
     use_loop("uvloop")
     settings.run.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder, but none above it
-    app = faust.App(
+    app = App(
         parts.group,
         **settings.access().faust(),
         autodiscover=False,
@@ -159,7 +161,7 @@ def _app(parts: Role, settings: Settings, settled: Settled, batches: Batches) ->
         broker_heartbeat_interval=SESSION / 4,
         broker_session_timeout=SESSION,
         consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=8 * 2**20,
+        consumer_max_fetch_size=2 * 2**20,
         datadir=str(settings.run / "faust"),
         producer_request_timeout=10.0,
         store="memory://",
@@ -263,7 +265,7 @@ def _casework(settings: Settings) -> Role:
     commands = [each for each in partitions if each.topic == topics.COMMANDS]
     ticker = Ticker(ledger, clock.now, clock.monotonic, lambda: takeover.behind(commands))
     reader = open_engine(settings.ledger_url, read_only=True)
-    backlog = Backlog(settings.access(), list(city.channels), reader, clock.now)
+    backlog = Backlog(settings.access(), list(city.channels), reader, clock.now, settings.run / MEMORY_FILE)
     registry.register(LedgerCollector(reader, clock.now, backlog.figures))
     return Role(
         CASEWORK_GROUP,

@@ -21,6 +21,8 @@ from streams.clock import now
 from streams.cluster import ClusterError
 from streams.lag import Backlog
 from streams.modelfile import TaxonomyError, of_city
+from streams.process import ready_port
+from streams.unaccounted import MEMORY_FILE
 
 app = typer.Typer(add_completion=False)
 
@@ -65,12 +67,26 @@ def _document(installation: Installation) -> tuple[dict[str, Any], list[str]]:
     except (Stop, ClusterError, CityError, KafkaException, UnavailableError, SchemaError, SQLAlchemyError) as error:
         troubles.append(str(error))
     document["classifier"] = _classifier(installation)
-    document["ready"] = not troubles and bool(state.get("ready", True))
+    # Last: a worker that is down is the likeliest cause of nothing else, and what the others say is known by now.
+    troubles += _down(installation, document["workers"])
+    document["ready"] = not troubles
     return document, troubles
 
 
+def _down(installation: Installation, workers: list[dict[str, Any]]) -> list[str]:
+    """Return a sentence for each worker that does not work now, whatever the state file says."""
+    settings = installation.settings
+    return [
+        f"worker {each['name']} is not ready ({each['restarts']} restarts); "
+        f"its log says why: {settings.data / 'logs' / each['name']}.log"
+        for each in workers
+        if ready_port(settings.run, each["name"], each["pid"]) is None
+    ]
+
+
 def _backlog(installation: Installation, engine: Engine) -> dict[str, Any]:
-    backlog = Backlog(installation.access, list(load_city(installation.city).channels), engine, now)
+    channels = list(load_city(installation.city).channels)
+    backlog = Backlog(installation.access, channels, engine, now, installation.settings.run / MEMORY_FILE)
     try:
         figures = backlog.figures()
     finally:

@@ -199,6 +199,36 @@ def test_every_kind_of_reply_becomes_an_input_with_all_it_says(staff: Staff, mes
             assert (list(found) if isinstance(found, tuple) else found) == value
 
 
+SECRETS = "13812345678", "11010519491231002X", "0831-2345678"
+TOLD = "已致电张三13812345678（家中0831-2345678），身份证11010519491231002X。"
+FREE_TEXTS = [
+    (message, name)
+    for message in REPLIES
+    for name in ("text", "basis", "reason")
+    if name in message.model_fields and (message, name) != (wire.Return, "reason")  # there it is a code
+]
+
+
+@pytest.mark.parametrize(("message", "name"), FREE_TEXTS, ids=lambda each: getattr(each, "__name__", each))
+def test_what_reaches_a_person_does_not_get_from_a_reply_into_the_case(
+    staff: Staff, message: type[wire.ReplyBase], name: str
+) -> None:
+    sent = example(message)
+    arrival = staff.say(encoded(message, **{name: TOLD}), sent["reply_id"], sent["unit"])
+    said = getattr(arrival.given, name)
+    assert said.startswith("已致电")
+    to_the_citizen = message in (wire.Answer, wire.Decline)
+    assert [each in said for each in SECRETS] == [False, False, to_the_citizen]
+
+
+def test_an_answer_may_name_the_telephone_of_an_office(staff: Staff) -> None:
+    words = "请到街道办事处办理，办公电话：2345678，或拨 0831-2345678、12345。"
+    sent = example(wire.Answer)
+    arrival = staff.say(encoded(wire.Answer, text=words), sent["reply_id"], sent["unit"])
+    assert isinstance(arrival.given, inputs.Answer)
+    assert arrival.given.text == words
+
+
 def test_two_units_may_use_the_same_id_of_a_reply(staff: Staff) -> None:
     ids = {staff.say(encoded(wire.Accept, reply_id="r1", unit=unit), "r1", unit).input_id for unit in (LAMPS, ROADS)}
     assert ids == {"U-LIGHT:r1", "U-ROAD:r1"}

@@ -9,10 +9,12 @@ from typing import Any, NoReturn
 
 import pytest
 from faust.types import TP
+from mode.utils.queues import FlowControlEvent
 
 from sinks.ledger import Partition
 from streams import batches as module
-from streams.batches import Batches
+from streams.batches import Batches, size_of
+from streams.buffers import App, SizedQueue
 from streams.offsets import OwnOffsetsConsumer, Settled
 from streams.records import Record
 
@@ -43,11 +45,12 @@ class Event:
 
     offset: int
     log: list[str]
+    value: bytes = b"v"
     message: Any = field(init=False)
 
     def __post_init__(self) -> None:
         self.message = SimpleNamespace(
-            topic=HERE.topic, partition=0, offset=self.offset, key=b"k", value=b"v", headers=None, timestamp=0.0
+            topic=HERE.topic, partition=0, offset=self.offset, key=b"k", value=self.value, headers=None, timestamp=0.0
         )
 
     def ack(self) -> None:
@@ -70,9 +73,9 @@ class Bench:
         self.log.append(f"settle {records[0].offset}-{records[-1].offset}")
         return {HERE: records[-1].next_offset}
 
-    async def stream(self, offsets: Iterable[int]) -> AsyncIterator[Event]:
+    async def stream(self, offsets: Iterable[int], value: bytes = b"v") -> AsyncIterator[Event]:
         for offset in offsets:
-            yield Event(offset, self.log)
+            yield Event(offset, self.log, value)
 
     @property
     def acked(self) -> list[int]:
@@ -157,6 +160,84 @@ def test_a_full_buffer_holds_the_stream_up(monkeypatch: pytest.MonkeyPatch) -> N
     bench.play(story)
     assert most == [5]
     assert max(bench.sizes) == 5
+
+
+def test_large_records_make_small_batches_and_hold_the_stream_up_long_before_there_are_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "WAITING_BYTES", 80_000)
+    monkeypatch.setattr(module, "LARGEST_BYTES", 25_000)
+    going_on = threading.Event()
+    bench = Bench(lambda _records: going_on.wait(SECONDS))
+    most: list[int] = []
+
+    async def story() -> None:
+        feeding = asyncio.create_task(bench.batches.feed(bench.stream(range(40), b"x" * 9_000)))
+        await bench.until(lambda: bench.batches.waiting_bytes >= 80_000)
+        for _ in range(50):
+            await asyncio.sleep(0)
+            most.append(bench.batches.waiting_bytes)
+        going_on.set()
+        await feeding
+        await bench.until(lambda: len(bench.acked) == 40)
+
+    bench.play(story)
+    assert max(most) < 80_000 + 10_000  # no more than the one that fills it
+    assert max(bench.sizes) == 2
+    assert bench.batches.waiting_bytes == 0
+
+
+def test_one_record_larger_than_a_batch_is_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAITING_BYTES", 10)
+    monkeypatch.setattr(module, "LARGEST_BYTES", 10)
+    bench = Bench()
+
+    async def story() -> None:
+        await bench.batches.feed(bench.stream(range(3), b"x" * 100))
+        await bench.until(lambda: len(bench.acked) == 3)
+
+    bench.play(story)
+    assert bench.sizes == [1, 1, 1]
+
+
+def test_a_records_size_is_all_it_brings() -> None:
+    event = Event(0, [], b"x" * 1_000)
+    assert size_of(event) >= 1_000 + len(b"k")
+    event.message.value = None
+    event.message.key = None
+    event.message.headers = [("ce_id", b"y" * 1_000), ("none", None)]
+    assert 1_000 < size_of(event) < 2_500
+    event.message.headers = {"ce_id": b"y" * 1_000}
+    assert size_of(event) > 1_000
+
+
+def test_fausts_own_buffer_is_full_at_a_size_too() -> None:
+    async def story() -> None:
+        queue = SizedQueue(maxsize=100, most_bytes=20_000, flow_control=FlowControlEvent(initially_suspended=False))
+        for offset in range(2):
+            await queue.put(Event(offset, [], b"x" * 9_500))
+        assert queue.full()
+        third = asyncio.create_task(queue.put(Event(2, [], b"x" * 9_500)))
+        await asyncio.sleep(0)
+        assert not third.done()
+        assert (await queue.get()).offset == 0
+        await asyncio.wait_for(third, SECONDS)
+        assert [(await queue.get()).offset for _ in range(2)] == [1, 2]
+        assert not queue.full()
+
+        queue.force_put_nowait(Event(3, [], b"x" * 30_000))
+        assert queue.full()
+        queue.clear()  # as at a rebalance
+        assert not queue.full()
+
+    asyncio.run(story())
+
+
+def test_a_workers_streams_read_through_such_a_buffer() -> None:
+    app = App("sizes", broker="kafka://127.0.0.1:1", stream_buffer_maxsize=7, datadir="sizes", web_enabled=False)
+    queue = app.topic("demands").queue
+    assert isinstance(queue, SizedQueue)
+    assert queue.maxsize == 7
 
 
 def test_a_failing_batch_ends_the_process_with_nothing_of_it_acknowledged(halted: list[str]) -> None:

@@ -822,6 +822,19 @@ def test_what_is_held_again_after_it_lapsed_lapses_again(office: Office) -> None
 # ---- repeats and order ------------------------------------------------------------------------------
 
 
+def test_a_citizens_number_in_a_units_note_reaches_neither_the_ledger_nor_a_queue(office: Office) -> None:
+    case_id, worker = office.case_id(), office.worker()
+    words = "已致电13812345678，身份证11010519491231002X"
+    note = wire.Note(reply_id="n1", unit=LAMPS, case_id=case_id, at=NINE, text=words)
+    worker.transact([office.demand(case_id), office.reply(note)])
+    (told,) = office.rows("SELECT data FROM event WHERE kind = 'case.progress_noted'")
+    item = office.broker.on(topics.work(LAMPS))[-1].value
+    for each in (told[0], (item or b"").decode()):
+        assert "已致电〔手机1〕" in each
+        assert "13812345678" not in each
+        assert "11010519491231002X" not in each
+
+
 def test_a_resubmission_with_a_changed_address_is_a_duplicate_of_the_one_case(office: Office) -> None:
     case_id = office.case_id()
     worker = office.worker()

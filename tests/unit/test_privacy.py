@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routers.privacy import Masker, mask, valid_card, valid_id
+from routers.privacy import Masker, mask, mask_answer, valid_card, valid_id
 
 CHINESE = str.maketrans("0123456789", "零一二三四五六七八九")
 FULL_WIDTH = str.maketrans("0123456789", "０１２３４５６７８９")
@@ -96,6 +96,11 @@ def test_a_number_keeps_its_placeholder_in_title_text_and_address() -> None:
 
     assert masker.mask("13800138123 停水") == "〔手机1〕 停水"
     assert masker.mask("另一个是13900139000，还是打138 0013 8123") == "另一个是〔手机2〕，还是打〔手机1〕"
+
+
+def test_an_answer_names_the_telephone_of_an_office_and_no_persons_mobile() -> None:
+    said = "请拨打街道办 0831-2345678，或办公电话：2345679，或联系社区民警 13800138123"
+    assert mask_answer(said) == "请拨打街道办 0831-2345678，或办公电话：2345679，或联系社区民警 〔手机1〕"
 
 
 def test_a_placeholder_somebody_typed_is_not_given_to_another_number() -> None:
