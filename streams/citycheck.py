@@ -67,6 +67,12 @@ _RELIED_ON = {
 }
 """Codes that the course of a case gives by itself."""
 
+_WITHOUT = {
+    "reveal_purposes": "nobody, not even the unit that handles a case, can see how to reach its citizen",
+    "erase_purposes": "nobody can erase what a citizen asks to be erased",
+}
+"""Lists of purposes a city can do without, and what it then cannot do."""
+
 
 @dataclass(frozen=True, slots=True)
 class CityReport:
@@ -247,11 +253,18 @@ def _policies(files: Mapping[str, Document], parts: Parts, findings: Findings) -
         for code in codes:
             if isinstance(given, dict) and code not in given:
                 findings.error(document, (key,), f"`{key}` needs the code {code}: cases are closed or answered by it")
+    _purposes(document, findings)
     taxonomy = files.get("taxonomy")
     taken = {code for _, code in taxonomy.find("out_of_scope/*/code")} if taxonomy else set()
     for loc, _ in document.find("decline_codes/*"):
         if loc[-1] in taken:
             findings.error(document, loc, f"the code {loc[-1]} belongs to out_of_scope in taxonomy.yaml already")
+
+
+def _purposes(document: Document, findings: Findings) -> None:
+    for key, what in _WITHOUT.items():
+        if not document.content.get(key):
+            findings.warn(document, (key,), f"`{key}` has no code: {what}")
 
 
 def _texts(files: Mapping[str, Document], parts: Parts, findings: Findings) -> None:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from routers.city import City
-from sinks.database import LedgerUnavailableError, open_engine
+from sinks.database import UnavailableError, open_engine
+from sinks.master_key import MasterKey
 from sinks.schema import SchemaError, migrate
-from sinks.seal import SealError, load_or_make_key
+from sinks.seal import SealError
 from sinks.vault import Vault
 from streams import clock, keys
 from streams.broker import BrokerError, EmbeddedKafka
@@ -66,7 +67,7 @@ def run_up(settings: Settings, *, as_json: bool) -> int:
                 )
             sys.stdout.flush()
             running.supervise(stopping)
-    except (UpError, BrokerError, ClusterError, CityError, SchemaError, SealError, LedgerUnavailableError) as error:
+    except (UpError, BrokerError, ClusterError, CityError, SchemaError, SealError, UnavailableError) as error:
         sys.stderr.write(f"{error}\n")
         return 3
     return 0
@@ -159,6 +160,8 @@ class Running:
             "kafka": self.bootstrap,
             "ledger": self.settings.ledger_url,
             "vault": self.settings.vault_url,
+            "vault_keys": self.settings.vault_keys_url,
+            "master_key": str(self.settings.master_key_file.resolve()),
             "city": str(self.settings.city.resolve()),
             "partitions": self.settings.partitions,
             "metrics": {child.name: self._metrics(child) for child in self.children},
@@ -223,7 +226,11 @@ def prepare(settings: Settings, city: City, bootstrap: str) -> None:
         migrate(engine)
     finally:
         engine.dispose()
-    Vault(settings.vault_url, load_or_make_key(settings.data / "vault.key")).close()
+    vault = Vault(settings.vault_url, settings.vault_keys_url, MasterKey(settings.master_key_file))
+    try:
+        vault.open()
+    finally:
+        vault.close()
     Cluster(settings.access(bootstrap)).apply_topics(
         topics_of(city, settings.partitions), replication=settings.replication
     )
