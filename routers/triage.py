@@ -13,6 +13,7 @@ from datetime import date
 
 from routers.catalogue import Catalogue, Resolved
 from routers.city import City, KnowledgeEntry, OutOfScope
+from routers.confidential import hides_sender
 from routers.demand import (
     Candidate,
     Classification,
@@ -52,6 +53,8 @@ class Triaged:
     place: ResolvedPlace
     classification: Classification
     tier: str
+    confidential: bool
+    """The handling unit may not know who sent it."""
     verdict: Verdict
 
 
@@ -98,6 +101,9 @@ class Triage:
             place=located.place,
             classification=classification,
             tier=self._city.tier_of(classification.category).code,
+            confidential=hides_sender(
+                self._city, asked=demand.confidential, kind=classification.kind, category=classification.category
+            ),
             verdict=verdict,
         )
 

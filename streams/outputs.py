@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from routers.city import City
+from routers.confidential import confidential
 from routers.follow import queues
 from routers.life import Case, Event
 from routers.receipt import receipt
@@ -306,7 +307,7 @@ def work_item(case: Case, unit: str, city: City) -> wire.WorkItem | None:
         returnable=case.returnable,
         redo=case.redo,
         urged=case.urged,
-        confidential=facts.confidential,
+        confidential=confidential(case, city),
         reachable=facts.reachable,
         why=case.why,
         candidates=facts.candidates if task == "rule" else (),
