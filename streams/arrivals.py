@@ -160,6 +160,7 @@ _REPLIES: Mapping[type[wire.ReplyBase], Callable[[str, Any], inputs.Input]] = {
     wire.Accept: lambda id_, m: inputs.Accept(id_, m.at, m.unit),
     wire.ContactNote: lambda id_, m: inputs.Contact(id_, m.at, m.unit, m.text),
     wire.Note: lambda id_, m: inputs.Note(id_, m.at, m.unit, m.text),
+    wire.Reveal: lambda id_, m: inputs.Reveal(id_, m.at, m.unit, m.purpose, m.message or "", m.by),
     wire.Answer: lambda id_, m: inputs.Answer(id_, m.at, m.unit, m.text, m.result, m.exemption),
     wire.Return: lambda id_, m: inputs.Return(id_, m.at, m.unit, m.reason, m.basis, m.propose, m.text),
     wire.Dispatch: lambda id_, m: inputs.Rule(id_, m.at, m.unit, m.to, m.co, m.category, m.reason, m.final),

@@ -21,7 +21,7 @@ from sinks.master_key import MasterKey
 from sinks.schema import SchemaError, migrate
 from sinks.seal import SealError
 from sinks.vault import Vault
-from streams import clock, keys
+from streams import clock, contact_keys, keys
 from streams.broker import BrokerError, EmbeddedKafka
 from streams.cityfile import CityError, load_city
 from streams.cluster import Cluster, ClusterError
@@ -221,6 +221,7 @@ def prepare(settings: Settings, city: City, bootstrap: str) -> None:
     """Bring topics, ledger, vault and keys to what the city needs."""
     units = [unit.code for unit in city.units.values() if unit.kind != "virtual"]
     keys.ensure(settings.keys, units)
+    contact_keys.ensure(settings.keys, units)
     engine = open_engine(settings.ledger_url)
     try:
         migrate(engine)

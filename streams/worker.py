@@ -33,6 +33,7 @@ from streams.casework import Casework
 from streams.chores import Chores
 from streams.cityfile import CityError, load_city
 from streams.cluster import Cluster, ClusterError, ClusterUnavailableError
+from streams.contacts import Contacts
 from streams.faults import fault_point
 from streams.health import serve_health
 from streams.keys import KeyRing
@@ -268,6 +269,7 @@ def _casework(settings: Settings) -> Role:
         clock.now,
         counted,
         cluster.topic_ids(names),
+        bring=Contacts(vault, settings.keys, clock.monotonic).bring,
         fault=fault_point(os.environ),
     )
     ticker = Ticker(ledger, clock.now, clock.monotonic)

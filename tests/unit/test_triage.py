@@ -385,7 +385,7 @@ def test_on_the_seeded_day_nothing_vague_is_dispatched() -> None:
         ({"kind": DemandKind.COMPLAINT, "confidential": True}, True),
     ],
 )
-def test_a_report_hides_its_sender_without_being_asked_to(fields: dict[str, Any], hidden: bool) -> None:
+def test_a_report_hides_its_sender_without_being_asked_to(fields: dict[str, Any], *, hidden: bool) -> None:
     assert decide("小区停水两天了", place=at("S0101"), **fields).confidential is hidden
 
 
