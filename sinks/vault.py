@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, func, insert, inspect, select, update
 
@@ -292,6 +292,29 @@ class Vault:
         with self._connected() as data:
             write_view(data, "letter", named, asked, "shown", ("original",))
         return self._letters_seal().unseal(sealed, context=context)
+
+    def deal_with(
+        self, letter_id: str, how: Literal["parked", "replayed"], asked: Asked, purposes: Collection[str]
+    ) -> None:
+        """Write down that a dead letter was dealt with, by whom and why.
+
+        Raises:
+            RefusedError: by nobody, or for no purpose of the city's.
+            VaultUnavailableError: a database does not answer or cannot write.
+        """
+        self._permit("letter", letter_id, asked, purposes)
+        with self._connected() as data:
+            write_view(data, "letter", letter_id, asked, how, ())
+
+    def dealt_with(self) -> dict[str, str]:
+        """Return how dead letters were dealt with, by their ids: the last word on each.
+
+        Raises:
+            VaultUnavailableError: the database does not answer.
+        """
+        wanted = select(VIEW.c.demand_id, VIEW.c.outcome).where(VIEW.c.outcome.in_(("parked", "replayed")))
+        with self._connected() as data:
+            return {row.demand_id: row.outcome for row in data.execute(wanted.order_by(VIEW.c.position))}
 
     def _letters_seal(self) -> Seal:
         if self._letters is None:

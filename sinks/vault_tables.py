@@ -61,7 +61,7 @@ ERASED = Table(
 PAIR = Table("vault_pair", METADATA, Column("pair", String, primary_key=True))
 
 Action = Literal["reveal", "erase", "letter"]
-Outcome = Literal["shown", "nothing", "erased", "refused"]
+Outcome = Literal["shown", "nothing", "erased", "refused", "parked", "replayed"]
 
 
 @dataclass(frozen=True, slots=True)

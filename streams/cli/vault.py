@@ -47,7 +47,7 @@ def reveal(case: Case, purpose: Purpose = "", who: Who = None, data: Data = None
     purposes = load_city(installation.city).policies.reveal_purposes
     with permitted(installation, purpose, purposes, "reveal_purposes") as vault:
         case_id = _case_id(installation, case)
-        found = vault.reveal(case_id, _asked(who, purpose), purposes)
+        found = vault.reveal(case_id, asked_by(who, purpose), purposes)
     document = {"case_id": case_id, "purpose": purpose, "originals": found}
     if not found:
         raise Stop(NO, f"the vault holds nothing of {case_id}; that you looked is written down")
@@ -61,7 +61,7 @@ def erase(case: Case, purpose: Purpose = "", who: Who = None, data: Data = None,
     purposes = load_city(installation.city).policies.erase_purposes
     with permitted(installation, purpose, purposes, "erase_purposes") as vault:
         case_id = _case_id(installation, case)
-        count = vault.erase(case_id, _asked(who, purpose), purposes)
+        count = vault.erase(case_id, asked_by(who, purpose), purposes)
     document = {"case_id": case_id, "purpose": purpose, "erased": count}
     told = f"{case_id}: {count} originals erased; nothing of this demand will be kept again"
     show(document, as_json, lambda console: console.print(told))
@@ -85,7 +85,7 @@ def erasures(
             known = vault.erased()
             missing = [each for each in listed if each not in known]
             for case_id in missing:
-                vault.erase(case_id, _asked(who, purpose), purposes)
+                vault.erase(case_id, asked_by(who, purpose), purposes)
     with opened_vault(installation) as vault:
         found = [{"case_id": case_id, "at": rfc3339(at)} for case_id, at in vault.erased().items()]
     lines = "\n".join(f"{each['case_id']} {each['at']}" for each in found)
@@ -135,7 +135,8 @@ def permitted(installation: Installation, purpose: str, purposes: Mapping[str, s
         raise
 
 
-def _asked(who: str | None, purpose: str) -> Asked:
+def asked_by(who: str | None, purpose: str) -> Asked:
+    """Return who asks, for what, now."""
     return Asked(who or getpass.getuser(), purpose.strip(), now())
 
 

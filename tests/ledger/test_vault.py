@@ -522,3 +522,20 @@ def test_a_reader_finds_the_contact_and_seals_letters_but_writes_nothing(vault: 
 def test_a_reader_of_a_vault_that_was_never_laid_waits(house: House) -> None:
     with pytest.raises(VaultUnavailableError):
         house.open(read_only=True).open()
+
+
+# ---- dead letters -------------------------------------------------------------------------------------
+
+
+def test_how_a_dead_letter_was_dealt_with_is_known_and_by_whom(vault: Vault) -> None:
+    letters = ("letter/intake.app/0/1", "letter/intake.app/0/2")
+    vault.deal_with(letters[0], "parked", DESK, LOOKING)
+    vault.deal_with(letters[0], "replayed", DESK, LOOKING)
+    vault.deal_with(letters[1], "parked", DESK, LOOKING)
+    with pytest.raises(RefusedError):
+        vault.deal_with(letters[1], "replayed", replace(DESK, purpose="?"), LOOKING)
+    assert vault.dealt_with() == {letters[0]: "replayed", letters[1]: "parked"}
+    assert [(each.who, each.outcome) for each in vault.views(letters[1])] == [
+        ("H-DESK", "parked"),
+        ("H-DESK", "refused"),
+    ]

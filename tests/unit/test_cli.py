@@ -119,6 +119,10 @@ def test_wrong_use_is_status_2_and_says_why(arguments: list[str]) -> None:
         ["vault", "erase", CASE, "--purpose", "requested"],
         ["vault", "erasures"],
         ["vault", "rotate"],
+        ["deadletters", "list"],
+        ["deadletters", "show", "intake.app/0/1"],
+        ["deadletters", "replay", "intake.app/0/1"],
+        ["deadletters", "park", "intake.app/0/1"],
     ],
 )
 def test_where_nothing_is_installed_status_3_says_how_to_start(arguments: list[str]) -> None:
