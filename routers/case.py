@@ -34,12 +34,13 @@ from routers.inputs import (
     Note,
     Register,
     Return,
+    Reveal,
     Rule,
     Supplement,
     Urge,
     Withdraw,
 )
-from routers.life import ENDED, OPEN, WITH_UNIT, Case, CaseState, Decision, Event, Held, Refusal, Role
+from routers.life import ENDED, OPEN, WITH_DESK, WITH_UNIT, Case, CaseState, Decision, Event, Held, Refusal, Role
 from routers.moves import (
     accept,
     already,
@@ -56,6 +57,7 @@ from routers.moves import (
     note,
     ran_out,
     return_,
+    reveal,
     rule_,
     supplement,
     urge,
@@ -222,6 +224,8 @@ TABLE: tuple[Row, ...] = (
     _row(WITH_UNIT, Contact, _R.LEAD, "accepted contacted done", contact),
     _row(_S.CALL_BACK, Contact, _R.LEAD, "contacted", contact_late),
     _row(OPEN, Note, _STAFF, "progress_noted", note),
+    _row(WITH_UNIT, Reveal, _R.LEAD, "contact_revealed message_relayed", reveal),
+    _row(WITH_DESK, Reveal, _R.DESK, "contact_revealed", reveal),
     _row(WITH_UNIT, Answer, _R.LEAD, "accepted done answer_filed", done),
     _row(_S.DISPATCHED, Return, _R.LEAD, "return_requested", return_),
     _row(_S.RETURN_PENDING, Rule, _RULERS, "return_ruled dispatched", rule_),

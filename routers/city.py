@@ -251,6 +251,10 @@ class Policies:
     """Codes that close a case although it is not known to be solved (I7)."""
     decline_codes: Mapping[str, str]
     """Codes for declining: those of the taxonomy and the city's own."""
+    reveal_purposes: Mapping[str, str] = field(default_factory=lambda: frozen_map({}))
+    """Codes for which an original or a contact is shown, with their Chinese names; for any other nobody sees it."""
+    erase_purposes: Mapping[str, str] = field(default_factory=lambda: frozen_map({}))
+    """Codes for which a demand is erased."""
     safety_words: tuple[str, ...] = ()
     """Words that tell of danger to life, whatever the category."""
 

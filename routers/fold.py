@@ -115,6 +115,10 @@ def _on_noted(case: Case, _event: Event, data: Mapping[str, Any]) -> Case:
     return case.but(notes=_noted(case, data))
 
 
+def _on_revealed(case: Case, _event: Event, _data: Mapping[str, Any]) -> Case:
+    return case
+
+
 def _on_answer_filed(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
     return case.but(filed=Filed(data["text"], data["result"], event.actor))
 
@@ -202,6 +206,8 @@ _FOLDS: Mapping[str, Callable[[Case, Event, Mapping[str, Any]], Case]] = {
     "case.accepted": _on_accepted,
     "case.contacted": _on_contacted,
     "case.progress_noted": _on_noted,
+    "case.contact_revealed": _on_revealed,
+    "case.message_relayed": _on_noted,
     "case.supplemented": _on_noted,
     "case.answer_filed": _on_answer_filed,
     "case.done": _on_done,

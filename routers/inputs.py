@@ -82,6 +82,17 @@ class Answer(Input):
 
 
 @dataclass(frozen=True, slots=True)
+class Reveal(Input):
+    """查阅联系方式: whoever holds the case must reach its citizen."""
+
+    purpose: str = ""
+    """Code of the city's policies."""
+    message: str = ""
+    """Told to the citizen where the contact may not be shown."""
+    clerk: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Return(Input):
     """退单."""
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from routers.city import City
+from routers.confidential import confidential
 from routers.follow import clocks
 from routers.inputs import (
     Accept,
@@ -22,12 +23,13 @@ from routers.inputs import (
     Input,
     Note,
     Return,
+    Reveal,
     Rule,
     Supplement,
     Urge,
     Withdraw,
 )
-from routers.life import HELD_AT_MOST, Case, CaseState, Decision, Event, Refusal
+from routers.life import HELD_AT_MOST, WITH_UNIT, Case, CaseState, Decision, Event, Refusal
 
 
 def event(kind: str, at: datetime, given: Input, **data: Any) -> Event:
@@ -161,6 +163,23 @@ def contact_late(case: Case, given: Contact, at: datetime, _city: City) -> Decis
 def note(_case: Case, given: Note, at: datetime, _city: City) -> Decision:
     """进展."""
     return (event("case.progress_noted", at, given, text=given.text),)
+
+
+def reveal(case: Case, given: Reveal, at: datetime, city: City) -> Decision:
+    """查阅联系方式: for a purpose of the city's; a hidden sender is not shown to the unit, but may be left a message.
+
+    The desk, which calls back, sees the contact of a hidden sender too: it is the desk that keeps the secret.
+    """
+    if given.purpose not in city.policies.reveal_purposes:
+        return Refusal("unknown_purpose")
+    if case.state in WITH_UNIT and confidential(case, city):
+        if not given.message.strip():
+            return Refusal("confidential")
+        data = {"purpose": given.purpose, "clerk": given.clerk}
+        return (event("case.message_relayed", at, given, text=given.message, **data),)
+    if case.facts is None or not case.facts.reachable:
+        return Refusal("no_contact")
+    return (event("case.contact_revealed", at, given, purpose=given.purpose, clerk=given.clerk),)
 
 
 def done(case: Case, given: Answer, at: datetime, city: City) -> Decision:

@@ -46,6 +46,7 @@ TEXTS: Mapping[str, frozenset[str]] = frozen_map(
         "follow_up.withdraw": frozenset({"receipt"}),
         "follow_up.rate": frozenset({"receipt"}),
         "follow_up.held": frozenset({"receipt"}),
+        "relayed": frozenset({"receipt", "unit", "message"}),
         "duplicate": _PLAIN,
         "duplicate_changed": _PLAIN,
         "refused.other": _PLAIN,

@@ -14,6 +14,7 @@ from datetime import date
 from routers.catalogue import Catalogue, Resolved
 from routers.city import City, KnowledgeEntry, OutOfScope
 from routers.classifier import Model
+from routers.confidential import hides_sender
 from routers.demand import (
     Candidate,
     Classification,
@@ -54,6 +55,8 @@ class Triaged:
     place: ResolvedPlace
     classification: Classification
     tier: str
+    confidential: bool
+    """The handling unit may not know who sent it."""
     verdict: Verdict
 
 
@@ -101,6 +104,9 @@ class Triage:
             place=located.place,
             classification=classification,
             tier=self._city.tier_of(classification.category).code,
+            confidential=hides_sender(
+                self._city, asked=demand.confidential, kind=classification.kind, category=classification.category
+            ),
             verdict=verdict,
         )
 

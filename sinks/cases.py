@@ -21,6 +21,8 @@ _DECISIONS: Mapping[str, tuple[str, ...]] = {
     "case.return_ruled": ("upheld", "unit", "reason"),
     "case.redo_ordered": ("text",),
     "case.closed": ("exemption",),
+    "case.contact_revealed": ("purpose", "clerk", "fields"),
+    "case.message_relayed": ("purpose", "clerk"),
 }
 """The events in which something was ruled, and what of them says by which rule and why."""
 

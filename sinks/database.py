@@ -34,7 +34,7 @@ class LedgerUnavailableError(UnavailableError):
     """The ledger's database cannot be reached or cannot write; try again later."""
 
 
-def open_engine(url: str, *, read_only: bool = False) -> Engine:
+def open_engine(url: str, *, read_only: bool = False, connect_seconds: float = BUSY_SECONDS) -> Engine:
     """Open a database with the settings durability asks for.
 
     SQLite: WAL, `synchronous=FULL` (a receipt means on disk), `BEGIN IMMEDIATE` for writers
@@ -43,10 +43,11 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
     Args:
         url: SQLAlchemy URL; `sqlite:///FILE` or `postgresql+psycopg://...`.
         read_only: open a reader that can never block the writer and makes no file.
+        connect_seconds: how long to wait for a server that does not answer.
     """
     target = make_url(url)
     if target.get_backend_name() != "sqlite":
-        return _open_postgresql(target, read_only=read_only)
+        return _open_postgresql(target, read_only=read_only, connect_seconds=connect_seconds)
     if read_only:
         query = {"mode": "ro", "uri": "true"}
         target = target.set(database=Path(target.database or "").resolve().as_uri()).update_query_dict(query)
@@ -72,11 +73,11 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
     return engine
 
 
-def _open_postgresql(target: URL, *, read_only: bool) -> Engine:
+def _open_postgresql(target: URL, *, read_only: bool, connect_seconds: float) -> Engine:
     options = f"-c lock_timeout={int(BUSY_SECONDS * 1000)}"
     if read_only:
         options += " -c default_transaction_read_only=on"
-    connect_args = {"connect_timeout": int(BUSY_SECONDS), "options": options}
+    connect_args = {"connect_timeout": int(connect_seconds), "options": options}
     # A url may bring options of its own, such as a search_path.
     given = target.query.get("options")
     if given:

@@ -161,6 +161,7 @@ def figures(engine: Engine, now: datetime) -> list[Metric]:
         _counter("events", _by_one(events.by_kind)),
         _counter("dispatched", _by_one(events.dispatched)),
         _counter("returned", _by_one(events.returned)),
+        _counter("contacts_revealed", _by_one(events.revealed)),
         _counter("escalated", _by_one(events.escalated)),
         _counter("closed", closed),
         _gauge("cases", _by_one(states)),

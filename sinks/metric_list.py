@@ -76,6 +76,7 @@ METRICS: tuple[Metric, ...] = (
     _counter("events", "ledger", "kind", "Things that happened to cases, by kind."),
     _counter("dispatched", "ledger", "unit", "Cases given to a unit; one that comes back counts again."),
     _counter("returned", "ledger", "unit", "Cases a unit gave back."),
+    _counter("contacts_revealed", "ledger", "unit", "Times a unit was shown how to reach a citizen."),
     _counter("escalated", "ledger", "clock", "Cases put before the supervisor, by the clock that ran out."),
     _counter("closed", "ledger", "unit exemption", "Cases closed, by lead unit and exemption (`none`: none needed)."),
     _gauge("cases", "ledger", "state", "Cases by state."),

@@ -32,6 +32,7 @@ _SUBJECTS: Mapping[str, ColumnElement[str]] = {
     "case.dispatched": JsonText(EVENT.c.data, literal("unit")),
     "case.escalated": JsonText(EVENT.c.data, literal("clock")),
     "case.return_requested": EVENT.c.actor,
+    "case.contact_revealed": EVENT.c.actor,
 }
 """The kinds of events that are also counted by whom they concern."""
 
@@ -94,6 +95,8 @@ class EventCounts:
     """By the unit that gave it back."""
     escalated: Mapping[str, int]
     """By the clock that ran out."""
+    revealed: Mapping[str, int]
+    """By the unit that saw how to reach a citizen."""
 
 
 def events(moment: Connection) -> EventCounts:
@@ -107,7 +110,13 @@ def events(moment: Connection) -> EventCounts:
         by_kind[kind] = by_kind.get(kind, 0) + number
         if kind in about:
             about[kind][whom or "unknown"] = number
-    return EventCounts(by_kind, about["case.dispatched"], about["case.return_requested"], about["case.escalated"])
+    return EventCounts(
+        by_kind,
+        about["case.dispatched"],
+        about["case.return_requested"],
+        about["case.escalated"],
+        about["case.contact_revealed"],
+    )
 
 
 def dispatches(moment: Connection) -> dict[str, int]:

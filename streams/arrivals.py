@@ -174,6 +174,7 @@ _REPLIES: Mapping[type[wire.ReplyBase], Callable[[str, Any], inputs.Input]] = {
     wire.Accept: lambda id_, m: inputs.Accept(id_, m.at, m.unit),
     wire.ContactNote: lambda id_, m: inputs.Contact(id_, m.at, m.unit, mask(m.text)),
     wire.Note: lambda id_, m: inputs.Note(id_, m.at, m.unit, mask(m.text)),
+    wire.Reveal: lambda id_, m: inputs.Reveal(id_, m.at, m.unit, m.purpose, mask_answer(m.message or ""), m.by),
     wire.Answer: lambda id_, m: inputs.Answer(id_, m.at, m.unit, mask_answer(m.text), m.result, m.exemption),
     wire.Return: lambda id_, m: inputs.Return(
         id_, m.at, m.unit, m.reason, _masked(m.basis), m.propose, _masked(m.text)

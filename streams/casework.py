@@ -33,6 +33,7 @@ from sinks.ledger import (
 from streams import messages as wire
 from streams.arrivals import Arrival, Problem, UnknownSchemaError, read
 from streams.cluster import ClusterError
+from streams.contacts import REVEALED, Brought, never_brought
 from streams.keys import KeyRing
 from streams.outputs import Teller
 from streams.records import Record
@@ -116,6 +117,8 @@ class Casework:
     """Asked which offsets from the second up to the third argument hold records, when some did not come."""
     fault: Callable[[str], None] = lambda _step: None
     """Called at each step; a fault test dies there."""
+    bring: Callable[[str, str, str], Brought | Refusal] = never_brought
+    """Opens the vault: case, unit and reply to the citizen's contact, sealed for the unit (`streams.contacts`)."""
     budget: float = BUDGET
     published: list[str] = field(default_factory=list)
     """Acknowledged by the broker, not yet deleted from the outbox."""
@@ -278,6 +281,8 @@ class Casework:
     def _derive(self, arrival: Arrival, decision: Decision | KnownInput | Problem | None, draft: Draft) -> None:
         """Fold the events, and derive from them what is written and what is told."""
         teller = Teller(self.city, arrival, draft.now)
+        if isinstance(decision, tuple) and decision and decision[-1].kind == REVEALED:
+            decision = self._brought(arrival, decision[-1], teller)
         before = draft.cases.get(arrival.case_id) if arrival.case_id else None
         code: str | None = None
         first = arrival.origin is not None and arrival.origin not in draft.origins
@@ -307,6 +312,17 @@ class Casework:
                 teller.applied(before, after, events)
         draft.batch.outputs += teller.outputs
         self._record(arrival, disposition, code, draft, first=first)
+
+    def _brought(self, arrival: Arrival, event: Event, teller: Teller) -> Decision:
+        """Bring the contact that a unit may see. The event is the record of that: stored before anything is sent.
+
+        A vault that is away must not stop the cases of a whole city: the unit is told so and asks again.
+        """
+        brought = self.bring(arrival.case_id or "", event.actor, arrival.about or "")
+        if isinstance(brought, Refusal):
+            return brought
+        teller.contact = brought.header
+        return (replace(event, data={**event.data, "fields": list(brought.fields)}),)
 
     def _fold(self, arrival: Arrival, before: Case | None, events: Sequence[Event], draft: Draft) -> Case:
         assert arrival.case_id is not None

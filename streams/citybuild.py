@@ -143,5 +143,7 @@ def _policies(shape: PoliciesShape, declining: dict[str, str]) -> Policies:
         contact_exemptions=frozen_map(shape.contact_exemptions),
         close_exemptions=frozen_map(shape.close_exemptions),
         decline_codes=frozen_map({**declining, **shape.decline_codes}),
+        reveal_purposes=frozen_map(shape.reveal_purposes),
+        erase_purposes=frozen_map(shape.erase_purposes),
         safety_words=shape.safety_words,
     )

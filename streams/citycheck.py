@@ -67,6 +67,12 @@ _RELIED_ON = {
 }
 """Codes that the course of a case gives by itself."""
 
+_WITHOUT = {
+    "reveal_purposes": "nobody, not even the unit that handles a case, can see how to reach its citizen",
+    "erase_purposes": "nobody can erase what a citizen asks to be erased",
+}
+"""Lists of purposes a city can do without, and what it then cannot do."""
+
 
 @dataclass(frozen=True, slots=True)
 class CityReport:
@@ -248,6 +254,7 @@ def _policies(files: Mapping[str, Document], parts: Parts, findings: Findings) -
             if isinstance(given, dict) and code not in given:
                 findings.error(document, (key,), f"`{key}` needs the code {code}: cases are closed or answered by it")
     _promises(document, parts, findings)
+    _purposes(document, findings)
     taxonomy = files.get("taxonomy")
     taken = {code for _, code in taxonomy.find("out_of_scope/*/code")} if taxonomy else set()
     for loc, _ in document.find("decline_codes/*"):
@@ -260,6 +267,12 @@ def _promises(document: Document, parts: Parts, findings: Findings) -> None:
     for loc, _ in document.find("promises/*"):
         if known and loc[-1] not in known:
             findings.error(document, loc, f"there is no category {loc[-1]}")
+
+
+def _purposes(document: Document, findings: Findings) -> None:
+    for key, what in _WITHOUT.items():
+        if not document.content.get(key):
+            findings.warn(document, (key,), f"`{key}` has no code: {what}")
 
 
 def _texts(files: Mapping[str, Document], parts: Parts, findings: Findings) -> None:

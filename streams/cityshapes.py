@@ -274,4 +274,6 @@ class PoliciesShape(Shape):
     contact_exemptions: dict[Code, Name]
     close_exemptions: dict[Code, Name]
     decline_codes: dict[Code, Name] = Field(default_factory=dict)
+    reveal_purposes: dict[Code, Name] = Field(default_factory=dict)
+    erase_purposes: dict[Code, Name] = Field(default_factory=dict)
     safety_words: Names = ()

@@ -23,9 +23,10 @@ from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, Unpack
 
 from pydantic import ValidationError
 
+from routers.demand import Contact
+from streams import contact_keys, topics
 from streams import keys as signing
 from streams import messages as wire
-from streams import topics
 from streams.client import MOST_BYTES, ClientError, Closing, Reader, Recent, Sender, access_of
 from streams.clock import new_id, now
 from streams.kafka_access import KafkaAccess
@@ -57,15 +58,18 @@ class ReplyResult(NamedTuple):
     """What the pipeline made of a reply."""
 
     code: str
-    """`applied`, or the code of a refusal."""
+    """`applied`, `relayed`, or the code of a refusal."""
     text: str
     """Chinese, for the clerk."""
     case_id: str | None
 
+    contact: wire.SealedContact | None = None
+    """The citizen's contact, when that was asked for; `DepartmentClient.contact_of` opens it."""
+
     @property
     def applied(self) -> bool:
-        """Tell whether it had its effect."""
-        return self.code == "applied"
+        """Tell whether it had its effect; a message relayed in place of a contact is one."""
+        return self.code in {"applied", "relayed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,7 @@ class DepartmentClient(Closing):
         self._seqs: dict[Key, int] = {}
         self._ended: Recent[Key, int] = Recent(REMEMBERED)
         self._results: Recent[str, ReplyResult] = Recent(REMEMBERED)
+        self._asked: Recent[str, str] = Recent(REMEMBERED)
         self._changed: dict[Key, None] | None = None
         self._loaded = False
 
@@ -195,6 +200,22 @@ class DepartmentClient(Closing):
             self._poll(min(_POLL, left))
         return {each: result for each in wanted if (result := self._results.get(each)) is not None}
 
+    def contact_of(self, reply_id: str) -> Contact | None:
+        """Open the contact that a `reveal` has brought; None where it brought none.
+
+        Raises:
+            ClientError: the unit's private key is not here, or does not fit.
+        """
+        result = self._results.get(reply_id)
+        unit = self._asked.get(reply_id)
+        if result is None or result.contact is None or unit is None:
+            return None
+        info = wire.contact_info(unit, result.case_id or "", reply_id)
+        try:
+            return contact_keys.unseal(result.contact, self._keys, unit, info)
+        except signing.SigningKeyError as error:
+            raise ClientError("no_key", str(error)) from error
+
     def _read_to_end(self) -> None:
         """Read the queues up to where they end now.
 
@@ -222,7 +243,9 @@ class DepartmentClient(Closing):
                 wire.header(headers, wire.RESULT_HEADER) or "unknown",
                 wire.header(headers, wire.RESULT_TEXT_HEADER) or "",
                 wire.header(headers, "ce_subject"),
+                _sealed_contact(headers),
             )
+            self._asked[reply_id] = self._unit_of[record.topic]
         key = (self._unit_of[record.topic], case_id)
         known = self._seqs.get(key) or self._ended.get(key) or 0
         sequence = wire.header(headers, wire.SEQUENCE_HEADER) or "0"
@@ -259,6 +282,19 @@ class DepartmentClient(Closing):
     def note(self, case: str | WorkItem, text: str, **fields: Unpack[ReplyFields]) -> str:
         """办理进展: note progress."""
         return self._reply(wire.Note, case, fields, text=text)
+
+    def reveal(
+        self, case: str | WorkItem, purpose: str, *, message: str | None = None, **fields: Unpack[ReplyFields]
+    ) -> str:
+        """查阅联系方式: ask how to reach the citizen; `contact_of` opens what comes.
+
+        Args:
+            case: one the unit holds now.
+            purpose: code of the city's policies; it is written down with the unit's name.
+            message: told to the citizen instead, where the case is confidential.
+            fields: as of all replies.
+        """
+        return self._reply(wire.Reveal, case, fields, purpose=purpose, message=message)
 
     def answer(
         self,
@@ -379,3 +415,11 @@ class DepartmentClient(Closing):
         except signing.SigningKeyError as error:
             raise ClientError("no_key", str(error)) from error
         return known[1]
+
+
+def _sealed_contact(headers: wire.Headers) -> wire.SealedContact | None:
+    text = wire.header(headers, wire.CONTACT_HEADER)
+    try:
+        return wire.SealedContact.model_validate_json(text) if text else None
+    except ValidationError as error:
+        raise ClientError("unknown_schema", "a contact cannot be read; upgrade this client") from error

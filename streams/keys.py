@@ -94,10 +94,8 @@ def keys_of(folder: Path, unit: str) -> list[UnitKey]:
     file = _file(folder, unit)
     if not file.exists():
         return []
-    if file.stat().st_mode & 0o077:
-        raise SigningKeyError(f"{file} can be read by others; run: chmod 600 {file}")
     try:
-        stored = json.loads(file.read_text())
+        stored = json.loads(read_private(file))
         return [UnitKey(unit, each["key_id"], bytes.fromhex(each["secret"]), each["issued_at"]) for each in stored]
     except (ValueError, TypeError, KeyError) as error:
         raise SigningKeyError(
@@ -163,11 +161,26 @@ def _add(folder: Path, unit: str, keys: list[UnitKey]) -> UnitKey:
 
 
 def _write(folder: Path, unit: str, keys: list[UnitKey]) -> None:
-    """Replace a unit's file in one step, never readable by others."""
-    folder.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
-    file = _file(folder, unit)
-    fresh = file.with_suffix(f".{secrets.token_hex(4)}.new")
+    """Replace a unit's file."""
     text = json.dumps([{"key_id": k.key_id, "secret": k.secret.hex(), "issued_at": k.issued_at} for k in keys])
+    write_private(_file(folder, unit), text)
+
+
+def read_private(file: Path) -> str:
+    """Return what a file says that nobody else can read.
+
+    Raises:
+        SigningKeyError: others can.
+    """
+    if file.stat().st_mode & 0o077:
+        raise SigningKeyError(f"{file} can be read by others; run: chmod 600 {file}")
+    return file.read_text()
+
+
+def write_private(file: Path, text: str) -> None:
+    """Replace a file in one step, never readable by others."""
+    file.parent.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
+    fresh = file.with_suffix(f".{secrets.token_hex(4)}.new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
     with os.fdopen(descriptor, "w") as stream:
         stream.write(text)

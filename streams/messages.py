@@ -240,6 +240,16 @@ class Answer(ReplyBase):
     """Code that stands for the missing contact record (invariant I6)."""
 
 
+class Reveal(ReplyBase):
+    """查阅联系方式: bring the citizen's contact, sealed for the unit; from whoever holds the case."""
+
+    action: Literal["reveal"] = "reveal"
+    purpose: Text = Field(min_length=1, max_length=32)
+    """Code of the city's policies (`reveal_purposes`)."""
+    message: Text | None = Field(None, max_length=TEXT_LIMIT)
+    """For the citizen, where the case is confidential: it is relayed, and no contact comes."""
+
+
 class Return(ReplyBase):
     """退单: not ours, with the coded reason."""
 
@@ -281,9 +291,10 @@ class CallBack(ReplyBase):
 
 
 Reply = Annotated[
-    Accept | ContactNote | Note | Answer | Return | Dispatch | Decline | CallBack, Field(discriminator="action")
+    Accept | ContactNote | Note | Reveal | Answer | Return | Dispatch | Decline | CallBack,
+    Field(discriminator="action"),
 ]
-AnyReply = Accept | ContactNote | Note | Answer | Return | Dispatch | Decline | CallBack
+AnyReply = Accept | ContactNote | Note | Reveal | Answer | Return | Dispatch | Decline | CallBack
 REPLY: TypeAdapter[AnyReply] = TypeAdapter(Reply)
 
 # ---- work.<unit> (casework -> units) ----------------------------------------------------------------
@@ -337,8 +348,30 @@ REPLY_HEADER = "ce_replyid"
 RESULT_HEADER = "ce_result"
 RESULT_TEXT_HEADER = "ce_resulttext"
 """A record on a work queue that answers a reply says so in these headers: which reply, its
-result (`applied` or a refusal's code) and the clerk's text. Its value is what the unit now has
-open of that case, or nothing."""
+result (`applied`, `relayed`, or a refusal's code) and the clerk's text. Its value is what the unit
+now has open of that case, or nothing."""
+
+CONTACT_HEADER = "yw_contact"
+"""On the record that answers a `reveal`: the contact as a `SealedContact` in JSON."""
+
+
+class SealedContact(Value):
+    """How to reach a citizen, for one unit's eyes: a `Contact` in JSON, sealed with HPKE.
+
+    RFC 9180, base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM; no associated data; the info is
+    `contact_info`.
+    """
+
+    key_id: str
+    """Of the unit's key pair: `<unit>.<number>`."""
+    sealed: str
+    """Base 64: the encapsulated key (32 bytes) and the ciphertext with its tag."""
+
+
+def contact_info(unit: str, case_id: str, reply_id: str) -> bytes:
+    """Return what a sealed contact is bound to: it opens as the answer to this reply only."""
+    return f"yiwang contact 1\n{unit}\n{case_id}\n{reply_id}".encode()
+
 
 # ---- outcome.<channel> (casework -> channels) -------------------------------------------------------
 
@@ -359,7 +392,7 @@ class Outcome(Message):
     seq: int
     """Sequence number of the case; 0 where there is no case."""
     code: str
-    """`accepted`, `duplicate`, `follow_up`, `state`, or the code of a refusal."""
+    """`accepted`, `duplicate`, `follow_up`, `state`, `relayed` (a unit's message), or the code of a refusal."""
     refused: bool = False
     state: str | None = None
     receipt: str | None = None
@@ -411,6 +444,7 @@ CE_NOUNS: Mapping[type[Message], str] = {
     Accept: "reply.accept",
     ContactNote: "reply.contact",
     Note: "reply.note",
+    Reveal: "reply.reveal",
     Answer: "reply.answer",
     Return: "reply.return",
     Dispatch: "reply.dispatch",

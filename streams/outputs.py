@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from routers.city import City
+from routers.confidential import confidential
 from routers.follow import queues
 from routers.life import Case, Event
 from routers.receipt import receipt
@@ -21,6 +22,8 @@ from streams.arrivals import Arrival, Problem
 from streams.clock import for_people
 
 APPLIED = "applied"
+RELAYED = "relayed"
+_RELAY = "case.message_relayed"
 
 _TOLD = {
     "case.dispatched": "dispatched",
@@ -50,13 +53,15 @@ class Teller:
     arrival: Arrival
     now: datetime
     outputs: list[Output] = field(default_factory=list)
+    contact: bytes | None = None
+    """Sealed for the unit that may see it; goes with the answer to its reply, and nowhere else."""
 
     # -- what is told -------------------------------------------------------------------------
 
     def applied(self, before: Case | None, after: Case, events: Sequence[Event]) -> None:
         """Tell everybody concerned what an input did."""
         if events:
-            self._work(before, after, APPLIED)
+            self._work(before, after, RELAYED if events[-1].kind == _RELAY else APPLIED)
         elif self.arrival.unit is not None:
             self._result(after, APPLIED)
         channel = after.facts.channel if after.facts else self.arrival.channel
@@ -68,7 +73,9 @@ class Teller:
                 told.pop(0)
             self._outcome(channel, after, "accepted", self._receipt_text(after), about=self.arrival.about)
         for event in told:
-            if event.kind in _TOLD:
+            if event.kind == _RELAY:
+                self._outcome(channel, after, RELAYED, self.text("relayed", after, message=event.data["text"]))
+            elif event.kind in _TOLD:
                 self._outcome(channel, after, "state", self.text(f"state.{_TOLD[event.kind]}", after))
         if self.arrival.kind in ("urge", "supplement", "withdraw", "rate"):
             key = "held" if events and events[-1].kind == "case.follow_up_held" else self.arrival.kind
@@ -136,7 +143,7 @@ class Teller:
 
     # -- texts --------------------------------------------------------------------------------
 
-    def text(self, key: str, case: Case | None) -> str:
+    def text(self, key: str, case: Case | None, *, message: str = "") -> str:
         """Return a text for the citizen, in Chinese, from the city."""
         unit = self.city.units.get(case.lead) if case and case.lead else None
         return self.city.text(
@@ -145,6 +152,7 @@ class Teller:
             unit=unit.zh if unit else "",
             due=for_people(case.due_at) if case and case.due_at else "",
             answer=(case.answer or "") if case else "",
+            message=message,
         )
 
     def _receipt_text(self, case: Case) -> str:
@@ -180,11 +188,12 @@ class Teller:
         key = f"reply.{code}"
         text = self.city.text(key if key in self.city.texts else "reply.other", code=code)
         about = self.arrival.about
-        return [
+        answers = [
             *([(wire.REPLY_HEADER, about.encode())] if about else []),
             (wire.RESULT_HEADER, code.encode()),
             (wire.RESULT_TEXT_HEADER, text.encode()),
         ]
+        return answers if self.contact is None else [*answers, (wire.CONTACT_HEADER, self.contact)]
 
     def _record_on_queue(self, unit: str, case: Case | None, answers: Iterable[tuple[str, bytes]]) -> None:
         case_id = case.case_id if case else self.arrival.case_id
@@ -319,7 +328,7 @@ def work_item(case: Case, unit: str, city: City) -> wire.WorkItem | None:
         returnable=case.returnable,
         redo=case.redo,
         urged=case.urged,
-        confidential=facts.confidential,
+        confidential=confidential(case, city),
         reachable=facts.reachable,
         why=case.why,
         candidates=facts.candidates if task == "rule" else (),

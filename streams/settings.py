@@ -29,6 +29,10 @@ class Settings(BaseSettings):
         None, description="SQLAlchemy URL of the ledger; none: a SQLite file in the data folder."
     )
     vault: str | None = Field(None, description="SQLAlchemy URL of the vault; none: a SQLite file in the data folder.")
+    vault_keys: str | None = Field(
+        None, description="SQLAlchemy URL of the vault's key database, never the vault's own; none: a SQLite file."
+    )
+    master_key: Path | None = Field(None, description="File of the vault's master key; none: in the data folder.")
     partitions: int = Field(PARTITIONS, ge=1, le=1000, description="Of the keyed topics; fixed at installation.")
     replication: int = Field(1, ge=1, le=9, description="Copies of each topic on an existing cluster.")
     casework_workers: int = Field(1, ge=1, le=64, description="Casework processes that `up` runs (one with SQLite).")
@@ -75,6 +79,19 @@ class Settings(BaseSettings):
             raise ValueError("kafka_ssl_certfile and kafka_ssl_keyfile belong together")
         return self
 
+    @model_validator(mode="after")
+    def _keys_are_apart(self) -> Self:
+        """Refuse keys beside what they open, and keys on one machine for a vault that many share.
+
+        Raises:
+            ValueError: the vault's key database is not a place of its own.
+        """
+        if self.vault is not None and self.vault == self.vault_keys:
+            raise ValueError("vault_keys must be another database than vault: keys lie apart from what they open")
+        if self.vault is not None and not self.vault.startswith("sqlite") and self.vault_keys is None:
+            raise ValueError("vault_keys must name a database, or a schema, of its own where vault names a server")
+        return self
+
     @property
     def ledger_url(self) -> str:
         """Return the URL of the ledger."""
@@ -84,6 +101,16 @@ class Settings(BaseSettings):
     def vault_url(self) -> str:
         """Return the URL of the vault."""
         return self.vault or sqlite_url(self.data / "vault.db")
+
+    @property
+    def vault_keys_url(self) -> str:
+        """Return the URL of the vault's key database."""
+        return self.vault_keys or sqlite_url(self.data / "vault-keys.db")
+
+    @property
+    def master_key_file(self) -> Path:
+        """Return the file of the vault's master key."""
+        return self.master_key or self.data / "vault.key"
 
     @property
     def keys(self) -> Path:

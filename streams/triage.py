@@ -171,7 +171,7 @@ class Triage:
             place=decided.place,
             classification=decided.classification,
             tier=decided.tier,
-            confidential=message.confidential,
+            confidential=decided.confidential,
             reachable=message.contact is not None,
             verdict=decided.verdict,
             city_version=self.city.version,

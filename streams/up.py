@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from routers.city import City
-from sinks.database import LedgerUnavailableError, open_engine
+from sinks.database import UnavailableError, open_engine
+from sinks.master_key import MasterKey
 from sinks.schema import SchemaError, migrate
-from sinks.seal import SealError, load_or_make_key
+from sinks.seal import SealError
 from sinks.vault import Vault
-from streams import clock, keys
+from streams import clock, contact_keys, keys
 from streams.broker import BrokerError, EmbeddedKafka
 from streams.cityfile import CityError, load_city
 from streams.cluster import Cluster, ClusterError
@@ -81,7 +82,7 @@ _REFUSALS = (
     TaxonomyError,
     SchemaError,
     SealError,
-    LedgerUnavailableError,
+    UnavailableError,
 )
 """What keeps an installation from starting: one sentence each."""
 
@@ -171,6 +172,8 @@ class Running:
             "kafka": self.bootstrap,
             "ledger": self.settings.ledger_url,
             "vault": self.settings.vault_url,
+            "vault_keys": self.settings.vault_keys_url,
+            "master_key": str(self.settings.master_key_file.resolve()),
             "city": str(self.settings.city.resolve()),
             "partitions": self.settings.partitions,
             "metrics": metrics,
@@ -231,12 +234,17 @@ def prepare(settings: Settings, city: City, bootstrap: str) -> None:
     """Bring topics, ledger, vault and keys to what the city needs."""
     units = [unit.code for unit in city.units.values() if unit.kind != "virtual"]
     keys.ensure(settings.keys, units)
+    contact_keys.ensure(settings.keys, units)
     engine = open_engine(settings.ledger_url)
     try:
         migrate(engine)
     finally:
         engine.dispose()
-    Vault(settings.vault_url, load_or_make_key(settings.data / "vault.key")).close()
+    vault = Vault(settings.vault_url, settings.vault_keys_url, MasterKey(settings.master_key_file))
+    try:
+        vault.open()
+    finally:
+        vault.close()
     Cluster(settings.access(bootstrap)).apply_topics(
         topics_of(city, settings.partitions), replication=settings.replication
     )

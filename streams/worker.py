@@ -18,13 +18,14 @@ from prometheus_client import CollectorRegistry
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from routers.triage import Triage as Decider
-from sinks.database import LedgerUnavailableError, open_engine
+from sinks.database import LedgerUnavailableError, UnavailableError, open_engine
 from sinks.ledger import Ledger, Partition
 from sinks.ledger_metrics import LedgerCollector
+from sinks.master_key import MasterKey
 from sinks.metrics import Metrics
 from sinks.schema import SchemaError, check_schema
-from sinks.seal import SealError, load_or_make_key
-from sinks.vault import Vault
+from sinks.seal import SealError
+from sinks.vault import Vault, VaultUnavailableError
 from streams import clock, topics
 from streams.batches import EX_SOFTWARE, Batches
 from streams.buffers import App
@@ -32,6 +33,7 @@ from streams.casework import Casework
 from streams.chores import Chores
 from streams.cityfile import CityError, load_city
 from streams.cluster import Cluster, ClusterError, ClusterUnavailableError
+from streams.contacts import Contacts
 from streams.faults import fault_point
 from streams.health import serve_health
 from streams.keys import KeyRing
@@ -52,6 +54,9 @@ SESSION = 10.0
 
 WAIT = 60.0
 """Seconds a starting worker waits for broker and ledger before it gives up and is started again."""
+
+VAULT_SECONDS = 2.0
+"""Seconds casework waits for a vault's server: a part of a batch's budget, since cases go on without the vault."""
 
 STUCK = 60.0
 """Seconds without a settled batch or an idle turn after which `/healthz` says no."""
@@ -92,7 +97,7 @@ def run_worker(role: str, settings: Settings, name: str | None = None) -> int:
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     try:
         parts = _wired(role, settings)
-    except (ClusterError, LedgerUnavailableError, SchemaError, CityError, TaxonomyError, SealError) as error:
+    except (ClusterError, UnavailableError, SchemaError, CityError, TaxonomyError, SealError) as error:
         _log.critical("%s", error)
         return 3
     settled = Settled()
@@ -136,7 +141,7 @@ def _spare_the_collector() -> None:
 def _wired(role: str, settings: Settings) -> Role:
     """Wire a role, waiting for broker and ledger before it joins its group."""
     patient = Retrying(
-        retry=retry_if_exception_type((ClusterUnavailableError, LedgerUnavailableError)),
+        retry=retry_if_exception_type((ClusterUnavailableError, LedgerUnavailableError, VaultUnavailableError)),
         stop=stop_after_delay(WAIT),
         wait=wait_random_exponential(0.2, 5),
         reraise=True,
@@ -211,11 +216,12 @@ def _triage(settings: Settings) -> Role:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     counted = metrics.triage()
-    vault = Vault(settings.vault_url, load_or_make_key(settings.data / "vault.key"))
     model, missing = of_city(settings.city, city)
     if missing is not None:
         _log.warning("the taxonomy's words classify: %s", missing)
     counted.classifier(trained=model is not None)
+    vault = Vault(settings.vault_url, settings.vault_keys_url, MasterKey(settings.master_key_file))
+    vault.open()
     triage = Triage(
         city,
         Decider(city, model),
@@ -242,7 +248,14 @@ def _casework(settings: Settings) -> Role:
     engine = open_engine(settings.ledger_url)
     check_schema(engine)
     ledger = Ledger(engine)
-    vault = Vault(settings.vault_url, load_or_make_key(settings.data / "vault.key"))
+    vault = Vault(
+        settings.vault_url,
+        settings.vault_keys_url,
+        MasterKey(settings.master_key_file),
+        read_only=True,
+        connect_seconds=VAULT_SECONDS,
+    )
+    vault.open()
     cluster = Cluster(settings.access())
     names = list(topics.casework_topics())
     casework = Casework(
@@ -255,6 +268,7 @@ def _casework(settings: Settings) -> Role:
         counted,
         cluster.topic_ids(names),
         existing=cluster.existing,
+        bring=Contacts(vault, settings.keys, clock.monotonic).bring,
         fault=fault_point(os.environ),
     )
     takeover = Takeover(casework, ledger, cluster)

@@ -115,6 +115,8 @@ return_reasons:
 contact_exemptions: {no_contact: 未留联系方式}
 close_exemptions: {no_contact: 未留联系方式, unreachable: 联系不上, redo_used_up: 已重办}
 decline_codes: {ENDED: 已办结}
+reveal_purposes: {contact: 联系诉求人}
+erase_purposes: {requested: 诉求人申请删除}
 safety_words: [触电]
 """,
     "texts.yaml": "version: 1\ntexts:\n"

@@ -21,7 +21,7 @@ from streams.settings import Settings
 STOP_SECONDS = 40.0
 """Seconds an installation has to stop in order: its workers end their batch first, its broker last."""
 
-_OWN = ("YIWANG_KAFKA", "YIWANG_LEDGER", "YIWANG_VAULT", "YIWANG_DATA")
+_OWN = ("YIWANG_KAFKA", "YIWANG_LEDGER", "YIWANG_VAULT", "YIWANG_VAULT_KEYS", "YIWANG_MASTER_KEY", "YIWANG_DATA")
 """Variables that point at somebody's real installation: a bench never touches one."""
 
 

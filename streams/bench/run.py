@@ -91,7 +91,14 @@ def _measure(name: str, settings: Settings, options: Options, folder: Path) -> t
     good = True
     if name == "lifecycle":
         own = settings.model_copy(
-            update={"data": lifecycle.data_folder(folder), "kafka": None, "ledger": None, "vault": None}
+            update={
+                "data": lifecycle.data_folder(folder),
+                "kafka": None,
+                "ledger": None,
+                "vault": None,
+                "vault_keys": None,
+                "master_key": None,
+            }
         )
         done = lifecycle.run_lifecycles(own, options.count, options.seed, _progress, options.steady_s)
         document |= lifecycle.figures(done)

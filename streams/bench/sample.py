@@ -19,6 +19,7 @@ from sqlalchemy import event
 from routers.city import City
 from routers.triage import Triage as Decider
 from sinks.ledger import Ledger, Output, open_engine, sqlite_url
+from sinks.master_key import MasterKey
 from sinks.metrics import Metrics
 from sinks.schema import migrate
 from sinks.vault import Vault
@@ -106,7 +107,9 @@ def take_sample(city: City, folder: Path, lifecycles: int, seed: int) -> Sample:
     keys.ensure(folder / "keys", units)
     engine = open_engine(sqlite_url(folder / "ledger.db"))
     migrate(engine)
-    vault = Vault(sqlite_url(folder / "vault.db"), clock.secret_token())
+    vault = Vault(
+        sqlite_url(folder / "vault.db"), sqlite_url(folder / "vault-keys.db"), MasterKey(folder / "vault.key")
+    )
     metrics = Metrics(CollectorRegistry())
     triage = Triage(city, Decider(city), vault, log, clock.now, metrics.triage())
     casework = Casework(

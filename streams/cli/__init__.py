@@ -28,6 +28,7 @@ COMMANDS = {
     "classify": "What triage would decide about a text, without a broker.",
     "train": "Make a classifier from labelled texts.",
     "topics": "The registry of topics: list, apply, describe.",
+    "deadletters": "What nobody could decide on: list, open, hand in again, put aside.",
     "vault": "The originals of what citizens said; whoever looks is written down.",
     "settings": "The settings, and where each one comes from.",
     "worker": "Run one worker process.",

@@ -91,6 +91,16 @@ class Installation:
         return str(self.settings.vault or (self.state or {}).get("vault") or self.settings.vault_url)
 
     @property
+    def vault_keys_url(self) -> str:
+        """Return where the vault's key database is."""
+        return str(self.settings.vault_keys or (self.state or {}).get("vault_keys") or self.settings.vault_keys_url)
+
+    @property
+    def master_key_file(self) -> Path:
+        """Return where the vault's master key is."""
+        return Path(self.settings.master_key or (self.state or {}).get("master_key") or self.settings.master_key_file)
+
+    @property
     def city(self) -> Path:
         """Return the folder of the city in force."""
         given = "city" in self.settings.model_fields_set or self.state is None

@@ -9,8 +9,9 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from sinks.database import open_engine
+from sinks.master_key import MasterKey
 from sinks.schema import check_schema
-from sinks.vault import Vault, load_or_make_key
+from sinks.vault import Vault
 from streams.cli.common import Installation
 from streams.cli.errors import UNREACHABLE, Stop
 
@@ -35,17 +36,16 @@ def opened_ledger(installation: Installation) -> Iterator[Engine]:
 
 @contextmanager
 def opened_vault(installation: Installation) -> Iterator[Vault]:
-    """Open the vault with the installation's key.
+    """Open the vault with the installation's keys.
 
     Raises:
-        Stop: there is none, or its key is gone.
+        Stop: there is none.
+        SealError: a key is missing or is the wrong one.
     """
-    file = installation.settings.data / "vault.key"
     _require_file(installation.vault_url, installation.settings.data)
-    if not file.exists():
-        raise Stop(UNREACHABLE, f"there is no key {file}; bring it back from a backup, or name the right --data")
-    vault = Vault(installation.vault_url, load_or_make_key(file))
+    vault = Vault(installation.vault_url, installation.vault_keys_url, MasterKey(installation.master_key_file))
     try:
+        vault.open()
         yield vault
     finally:
         vault.close()

@@ -126,6 +126,28 @@ def note(
     _reply(context, case, data, as_json, lambda client, item: client.note(item, text, **_who(by, reply_id)))
 
 
+@app.command(epilog="Example: yiwang department D-URBAN reveal QE79-5SKF-AEA52 --purpose contact")
+def reveal(
+    context: typer.Context,
+    case: Case,
+    *,
+    purpose: Annotated[str, typer.Option("--purpose", help="Why: a code of the city's policies; it is written down.")],
+    message: Annotated[str | None, typer.Option("--message", help="Told instead, if the case is confidential.")] = None,
+    by: Clerk = None,
+    reply_id: ReplyId = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """查阅联系方式: show how to reach the citizen; it is written down."""
+    _reply(
+        context,
+        case,
+        data,
+        as_json,
+        lambda client, item: client.reveal(item, purpose, message=message, **_who(by, reply_id)),
+    )
+
+
 class Result(StrEnum):
     """How a case was done."""
 
@@ -275,11 +297,21 @@ def _reply(
         case_id = _case_id(client, case)
         reply_id = send(client, case_id)
         found = client.result_of([reply_id], _RESULT_SECONDS).get(reply_id)
+        contact = client.contact_of(reply_id) if found is not None and found.contact is not None else None
     if found is None:
         sentence = f"the reply {reply_id} is handed in, but no result came in {_RESULT_SECONDS:.0f} s"
         raise Stop(UNREACHABLE, f"{sentence}; see `yiwang status`, then send it again with --reply-id {reply_id}")
-    document = {"result": found.code, "text": found.text, "case_id": case_id, "reply_id": reply_id}
-    show(document, as_json, lambda console: console.print(f"{found.code}: {escape(found.text)}"))
+    document: dict[str, Any] = {
+        "result": found.code,
+        "text": found.text,
+        "case_id": case_id,
+        "reply_id": reply_id,
+    }
+    told = [f"{found.code}: {escape(found.text)}"]
+    if contact is not None:
+        document["contact"] = contact.model_dump(exclude_none=True)
+        told += [f"{name}: {escape(value)}" for name, value in document["contact"].items()]
+    show(document, as_json, lambda console: console.print("\n".join(told)))
     raise typer.Exit(DONE if found.applied else NO)
 
 

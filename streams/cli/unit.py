@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streams import keys
+from streams import contact_keys, keys
 from streams.cityfile import load_city
 from streams.cli.common import Data, Installation, Json, find, settings_of, show
 from streams.cli.errors import NO, WRONG, Stop
@@ -26,16 +26,20 @@ def unit() -> None:
 
 @key.command(epilog="Example: yiwang unit key issue D-URBAN")
 def issue(unit: Unit, data: Data = None, as_json: Json = False) -> None:
-    """Make a unit's first key."""
+    """Make a unit's first key, and the pair to which contacts are sealed."""
     installation = _installation(unit, data)
-    _tell(keys.issue(installation.settings.keys, unit), installation, as_json)
+    made = keys.issue(installation.settings.keys, unit)
+    contact_keys.ensure(installation.settings.keys, [unit])
+    _tell(made, installation, as_json)
 
 
 @key.command(epilog="Example: yiwang unit key rotate D-URBAN")
 def rotate(unit: Unit, data: Data = None, as_json: Json = False) -> None:
-    """Make a new key; the old one holds until `revoke`."""
+    """Make a new key, and a new pair for contacts; the old ones hold until `revoke`."""
     installation = _installation(unit, data)
-    _tell(keys.rotate(installation.settings.keys, unit), installation, as_json)
+    made = keys.rotate(installation.settings.keys, unit)
+    contact_keys.rotate(installation.settings.keys, unit)
+    _tell(made, installation, as_json)
 
 
 @key.command(epilog="Example: yiwang unit key revoke D-URBAN")
@@ -45,6 +49,7 @@ def revoke(unit: Unit, data: Data = None, as_json: Json = False) -> None:
     gone = keys.revoke(folder, unit)
     if not gone:
         raise Stop(NO, f"{unit} has no key; make one with: yiwang unit key issue {unit}")
+    contact_keys.revoke(folder, unit)
     left = keys.keys_of(folder, unit)
     document = {"unit": unit, "revoked": gone, "key_id": left[-1].key_id if left else None}
     show(document, as_json, lambda console: console.print(f"{unit}: {gone} revoked, {len(left)} left"))
@@ -66,5 +71,9 @@ def _installation(unit: str, data: Any) -> Installation:
 
 def _tell(made: UnitKey, installation: Installation, as_json: bool) -> None:
     file = installation.settings.keys / f"{made.unit}.json"
-    document = {"unit": made.unit, "key_id": made.key_id, "issued_at": made.issued_at, "file": str(file)}
-    show(document, as_json, lambda console: console.print(f"{made.key_id} in {file}; give that file to the unit alone"))
+    private = file.with_name(f"{made.unit}.private.json")
+    document = {"unit": made.unit, "key_id": made.key_id, "issued_at": made.issued_at, "file": str(file)} | {
+        "private_file": str(private)
+    }
+    told = f"{made.key_id} in {file}; give that file and {private} to the unit alone"
+    show(document, as_json, lambda console: console.print(told))

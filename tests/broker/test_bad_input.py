@@ -8,9 +8,10 @@ from urllib.request import urlopen
 
 import pytest
 from confluent_kafka import Producer
+from typer.testing import CliRunner
 
 from routers.demand import TEXT_LIMIT
-from streams import keys, topics
+from streams import cli, keys, topics
 from streams import messages as wire
 from streams.channel import ChannelClient
 from streams.client import ClientError
@@ -185,6 +186,47 @@ def test_a_broken_demand_becomes_a_dead_letter_that_its_channel_hears_of(street:
 def test_a_broken_demand_without_any_id_is_told_by_the_place_it_was_put(street: Street) -> None:
     told = street.heard(street.post.send("intake.app", b"?"))
     assert (told.code, told.demand_id) == ("not_json", None)
+
+
+def yiwang(street: Street, *arguments: str, status: int = 0) -> Any:
+    result = CliRunner().invoke(cli.app, ["deadletters", *arguments, "--data", str(street.town.data), "--json"])
+    assert result.exit_code == status, result.output
+    return json.loads(result.stdout) if status == 0 else result.stderr
+
+
+def waiting(street: Street) -> dict[str, str]:
+    """Dead letters that nobody has dealt with: where the original lies, and why it was put aside."""
+    listed = yiwang(street, "list", "--limit", "1000")["letters"]
+    return {each["letter_id"].removeprefix("letter/"): each["code"] for each in listed}
+
+
+def test_a_dead_letter_is_opened_through_the_vault_and_handed_in_again_or_parked(street: Street) -> None:
+    sent = demand(new_id(), contact={"phone": "13912345678"})
+    places = []
+    for value, key in ((json.dumps(sent).encode(), b"elsewhere"), (b'{"phone": "13912345678"', b"x")):
+        origin = street.post.send("intake.app", value, key)
+        street.heard(origin)
+        places.append(f"{origin.topic}/{origin.partition}/{origin.offset}")
+    good, broken = places
+    assert {place: waiting(street)[place] for place in places} == {good: "wrong_key", broken: "not_json"}
+
+    why = ("--purpose", "dead_letter", "--who", "值班")
+    assert "original" not in yiwang(street, "show", good)
+    assert "13912345678" not in json.dumps(yiwang(street, "list"))
+    assert json.loads(yiwang(street, "show", good, *why)["original"]) == sent
+    assert "dead_letter (处理无法识别的来件)" in yiwang(street, "show", good, "--purpose", "好奇", status=2)
+
+    assert yiwang(street, "replay", good, "--dry-run")["replayed"] is None
+    assert "not_json" in yiwang(street, "replay", broken, *why, status=1)
+    again = wire.Origin(**yiwang(street, "replay", good, *why)["replayed"])
+    assert street.heard(again).code == "accepted"
+    assert not yiwang(street, "park", broken, "--dry-run")["parked"]
+    assert broken in waiting(street)
+    assert yiwang(street, "park", broken, *why)["parked"]
+    assert not waiting(street).keys() & {good, broken}
+    dealt = {each["letter_id"]: each["dealt"] for each in yiwang(street, "list", "--all", "--limit", "1000")["letters"]}
+    assert (dealt[f"letter/{good}"], dealt[f"letter/{broken}"]) == ("replayed", "parked")
+    assert "no dead letter" in yiwang(street, "show", "intake.app/0/999999", status=1)
 
 
 def test_a_demand_at_sea_is_declined_with_the_reason(street: Street) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from routers.case import TABLE, decide
 from routers.city import City
-from routers.demand import Classification, ResolvedPlace, Ruling, Verdict
+from routers.demand import Classification, DemandKind, ResolvedPlace, Ruling, Verdict
 from routers.fold import EVENT_KINDS, fold, replay
 from routers.follow import clocks, queues
 from routers.inputs import (
@@ -27,6 +27,7 @@ from routers.inputs import (
     Note,
     Register,
     Return,
+    Reveal,
     Rule,
     Supplement,
     Urge,
@@ -239,6 +240,68 @@ def test_an_unaccepted_case_goes_to_the_supervisor_too_until_it_is_accepted() ->
     assert set(queues(story.case, CITY)) == {WATER}
 
 
+def test_whoever_holds_a_case_may_reach_its_citizen_for_a_purpose_of_the_citys() -> None:
+    story = Story().registered()
+    assert story.says(WATER, Reveal) == "unknown_purpose"
+    assert story.says(WATER, Reveal, purpose="因为想看") == "unknown_purpose"
+    assert story.says(WATER, Reveal, purpose="contact", clerk="周工", message="不会转达") == ("contact_revealed",)
+    assert story.events[-1].data == {"purpose": "contact", "clerk": "周工"}
+    assert story.events[-1].actor == WATER
+    for stranger in (ROADS, DESK, SUPERVISOR):
+        assert story.says(stranger, Reveal, purpose="contact") in {"not_your_case", "not_yours"}
+    assert story.says("citizen", Reveal, purpose="contact") == "not_yours"
+
+
+def test_nobody_reaches_a_citizen_after_custody_has_ended() -> None:
+    story = Story().registered().answered()
+    assert story.says(WATER, Reveal, purpose="contact") == "not_yours"
+    assert story.says(DESK, Reveal, purpose="call_back") == ("contact_revealed",)
+    story.says(DESK, CallBack, solved=True)
+    assert [story.says(unit, Reveal, purpose="contact") for unit in (WATER, DESK)] == ["case_ended"] * 2
+
+
+def test_a_unit_whose_return_is_pending_or_that_lost_the_case_sees_no_contact() -> None:
+    story = Story().registered()
+    story.says(WATER, Return, reason="R1")
+    assert story.says(WATER, Reveal, purpose="contact") == "not_yours"
+    story.says(DESK, Rule, to=ROADS)
+    assert story.says(WATER, Reveal, purpose="contact") == "not_your_case"
+    assert story.says(ROADS, Reveal, purpose="contact") == ("contact_revealed",)
+
+
+def test_a_co_handler_sees_no_contact() -> None:
+    story = Story().registered(co=(ROADS,))
+    assert story.says(ROADS, Reveal, purpose="contact") == "not_yours"
+
+
+def test_who_left_no_contact_has_none_to_show() -> None:
+    story = Story(FACTS.model_copy(update={"reachable": False})).registered()
+    assert story.says(WATER, Reveal, purpose="contact") == "no_contact"
+
+
+REPORT = FACTS.classification.model_copy(update={"kind": DemandKind.REPORT})
+
+
+@pytest.mark.parametrize(
+    "facts", [FACTS.model_copy(update={"confidential": True}), FACTS.model_copy(update={"classification": REPORT})]
+)
+def test_a_hidden_sender_is_left_a_message_and_only_the_desk_sees_the_contact(facts: Facts) -> None:
+    story = Story(facts).registered()
+    assert story.says(WATER, Reveal, purpose="contact") == "confidential"
+    assert story.says(WATER, Reveal, purpose="contact", message=" ") == "confidential"
+    assert story.says(WATER, Reveal, purpose="contact", message="请补充门牌号") == ("message_relayed",)
+    assert story.case.notes == ("请补充门牌号",)
+    story.answered()
+    assert story.says(DESK, Reveal, purpose="call_back") == ("contact_revealed",)
+
+
+def test_a_ruling_that_finds_a_confidential_matter_hides_its_sender_from_then_on() -> None:
+    hidden = next(code for code, category in CITY.categories.items() if "confidential" in category.flags)
+    story = Story().registered(Ruling.DESK, None)
+    story.says(DESK, Rule, to=ROADS, category=hidden)
+    assert story.says(ROADS, Reveal, purpose="contact") == "confidential"
+
+
 def test_a_stranger_may_do_nothing() -> None:
     story = Story().registered()
     assert story.says(ROADS, Accept) == "not_your_case"
@@ -275,6 +338,7 @@ _INPUTS = st.one_of(
     _said(Accept, _UNITS),
     _said(Contact, _UNITS, text=_TEXT),
     _said(Note, _UNITS, text=_TEXT),
+    _said(Reveal, _UNITS, purpose=st.sampled_from([*CITY.policies.reveal_purposes, "?"]), message=_TEXT),
     _said(Answer, _UNITS, text=_TEXT, exemption=st.sampled_from([None, *CITY.policies.contact_exemptions, "none"])),
     _said(Return, _UNITS, reason=_REASONS, basis=_TEXT, propose=st.one_of(st.none(), _UNITS)),
     _said(Rule, _UNITS, to=_UNITS, co=st.lists(_UNITS, max_size=3).map(tuple), final=st.booleans()),

@@ -95,6 +95,7 @@ def test_help_lists_every_command_without_importing_them() -> None:
         ["worker", "--role", "cook"],
         ["classify"],
         ["vault", "reveal", CASE, "--purpose", " "],
+        ["vault", "erase", CASE],
     ],
 )
 def test_wrong_use_is_status_2_and_says_why(arguments: list[str]) -> None:
@@ -114,7 +115,14 @@ def test_wrong_use_is_status_2_and_says_why(arguments: list[str]) -> None:
         ["case", "list"],
         ["audit"],
         ["topics", "apply"],
-        ["vault", "reveal", CASE, "--purpose", "回访"],
+        ["vault", "reveal", CASE, "--purpose", "call_back"],
+        ["vault", "erase", CASE, "--purpose", "requested"],
+        ["vault", "erasures"],
+        ["vault", "rotate"],
+        ["deadletters", "list"],
+        ["deadletters", "show", "intake.app/0/1"],
+        ["deadletters", "replay", "intake.app/0/1"],
+        ["deadletters", "park", "intake.app/0/1"],
     ],
 )
 def test_where_nothing_is_installed_status_3_says_how_to_start(arguments: list[str]) -> None:

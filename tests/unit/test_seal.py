@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.seal import KEY_BYTES, Seal, SealError, load_or_make_key
+from sinks.master_key import MasterKey
+from sinks.seal import KEY_BYTES, Seal, SealError
 
 KEY = bytes(range(KEY_BYTES))
 SEAL = Seal(KEY)
@@ -71,17 +72,23 @@ def test_a_key_of_another_length_is_refused() -> None:
 
 def test_a_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "vault.key"
-    key = load_or_make_key(path)
-    assert len(key) == KEY_BYTES
+    master = MasterKey(path)
+    fingerprint = master.make()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert load_or_make_key(path) == key
+    assert master.make() == MasterKey(path).make() == fingerprint
     assert [each.name for each in path.parent.iterdir()] == ["vault.key"]
+
+
+def test_a_key_is_not_made_by_looking_for_it(tmp_path: Path) -> None:
+    with pytest.raises(SealError, match=r"no master key .*vault\.key .*; bring it back from a backup"):
+        MasterKey(tmp_path / "vault.key").seals()
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_mode_does_not_hang_on_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        load_or_make_key(tmp_path / "vault.key")
+        MasterKey(tmp_path / "vault.key").make()
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "vault.key").stat().st_mode) == 0o600
@@ -89,18 +96,34 @@ def test_the_mode_does_not_hang_on_the_umask(tmp_path: Path) -> None:
 
 def test_many_that_start_at_once_share_one_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        keys = set(pool.map(load_or_make_key, [tmp_path / "vault.key"] * 8))
+        keys = set(pool.map(lambda path: MasterKey(path).make(), [tmp_path / "vault.key"] * 8))
     assert len(keys) == 1
     assert [each.name for each in tmp_path.iterdir()] == ["vault.key"]
+
+
+def test_a_newer_key_stands_before_the_older_until_that_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "vault.key"
+    master, other = MasterKey(path), MasterKey(path)
+    old = master.make()
+    assert list(other.seals()) == [old]
+    sealed = master.seal(old).seal(b"key", context=b"here")
+    new = master.add()
+    assert list(other.seals()) == [new, old]
+    assert other.seal(old).unseal(sealed, context=b"here") == b"key"
+    master.keep_only(new)
+    assert list(other.seals()) == [new]
+    with pytest.raises(SealError, match="does not hold the vault's master key"):
+        other.seal(old)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
 def test_a_key_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "vault.key"
-    load_or_make_key(path)
+    MasterKey(path).make()
     path.chmod(mode)
     with pytest.raises(SealError, match=r"can be read by others .* run `chmod 600"):
-        load_or_make_key(path)
+        MasterKey(path).seals()
 
 
 @pytest.mark.parametrize("text", ["", "not a key\n", "ab" * 31 + "\n", "ab" * 33 + "\n", "\xff\n"])
@@ -109,5 +132,5 @@ def test_a_file_that_holds_no_key_is_refused_and_left_alone(tmp_path: Path, text
     path.write_text(text, encoding="latin-1")
     path.chmod(0o600)
     with pytest.raises(SealError, match=r"holds no key .* backup"):
-        load_or_make_key(path)
+        MasterKey(path).make()
     assert path.read_text(encoding="latin-1") == text

@@ -34,6 +34,19 @@ def test_without_a_word_it_is_one_machine_and_qinglan(tmp_path: Path) -> None:
     assert (settings.keys, settings.run) == (Path("yiwang-data/keys"), Path("yiwang-data/run"))
 
 
+def test_the_keys_of_the_vault_lie_apart_from_what_they_open(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    assert settings.vault_keys_url == f"sqlite:///{tmp_path}/vault-keys.db"
+    assert settings.master_key_file == tmp_path / "vault.key"
+    server = "postgresql+psycopg://vault@db/vault"
+    with pytest.raises(ValidationError, match="vault_keys must be another database than vault"):
+        Settings(vault=server, vault_keys=server)
+    with pytest.raises(ValidationError, match="vault_keys must name a database, or a schema, of its own"):
+        Settings(vault=server)
+    apart = Settings(vault=server, vault_keys=f"{server}?options=-csearch_path%3Dkeys", master_key=tmp_path / "m.key")
+    assert (apart.vault_url, apart.master_key_file) == (server, tmp_path / "m.key")
+
+
 def test_flag_beats_variable_beats_file_beats_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write(tmp_path / "town", 'partitions = 2\nheap = "1g"\ntriage_workers = 2\n')
     monkeypatch.setenv("YIWANG_PARTITIONS", "3")

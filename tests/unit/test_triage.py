@@ -370,3 +370,27 @@ def test_on_the_seeded_day_nothing_vague_is_dispatched() -> None:
     vague = [found for row, found in seeded_day() if {"vague", "nonsense", "no-place"} & set(row.get("tags", []))]
     assert vague
     assert {found.verdict.ruling for found in vague} == {Ruling.DESK}
+
+
+# ---- who may know the sender --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "hidden"),
+    [
+        ({}, False),
+        ({"kind": DemandKind.COMPLAINT}, False),
+        ({"kind": DemandKind.REPORT}, True),
+        ({"confidential": True}, True),
+        ({"kind": DemandKind.COMPLAINT, "confidential": True}, True),
+    ],
+)
+def test_a_report_hides_its_sender_without_being_asked_to(fields: dict[str, Any], *, hidden: bool) -> None:
+    assert decide("小区停水两天了", place=at("S0101"), **fields).confidential is hidden
+
+
+def test_what_the_taxonomy_flags_hides_its_sender_whatever_it_is_called() -> None:
+    flagged = next(each for each in CITY.categories.values() if "confidential" in each.flags and each.keywords)
+    found = decide(f"{flagged.keywords[0]}，{flagged.zh}", kind=DemandKind.COMPLAINT)
+    assert found.classification.category == flagged.code
+    assert found.confidential
