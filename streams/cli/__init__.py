@@ -27,6 +27,7 @@ COMMANDS = {
     "city": "Check the files of a city.",
     "classify": "What triage would decide about a text, without a broker.",
     "train": "Make a classifier from labelled texts.",
+    "eval": "Measure on files whose right answers are known.",
     "topics": "The registry of topics: list, apply, describe.",
     "deadletters": "What nobody could decide on: list, open, hand in again, put aside.",
     "vault": "The originals of what citizens said; whoever looks is written down.",
