@@ -47,6 +47,9 @@ _GCJ_ROUNDS = 4
 _BD_ROUNDS = 6
 """Baidu's turn changes by less than 0.02 of the way: six rounds leave less than 1 mm too."""
 
+_FEW = 16
+"""Points below which arrays cost more than they save."""
+
 _CLOSE = 1e-7
 """Degrees, about a centimetre: a place on the very rim comes back so near to it, on either side."""
 
@@ -85,6 +88,9 @@ def to_wgs84(at: Coordinates) -> Point:
 
 def all_to_wgs84(points: Sequence[Coordinates]) -> tuple[Degrees, Degrees]:
     """Return the longitudes and the latitudes of many points at once, as `to_wgs84` would."""
+    if len(points) < _FEW:
+        moved_points = np.array([to_wgs84(at) for at in points], dtype=np.float64).reshape(-1, 2)
+        return moved_points[:, 0], moved_points[:, 1]
     lon = np.array([at.lon for at in points], dtype=np.float64)
     lat = np.array([at.lat for at in points], dtype=np.float64)
     baidu = np.array([at.crs is CoordinateSystem.BD09 for at in points], dtype=bool)

@@ -181,6 +181,19 @@ class Urgency(StrEnum):
     LOW = "low"
 
 
+class Neighbour(Value):
+    """A grid that does not contain the point but comes within 50 m of it: it may be meant as well."""
+
+    grid: str
+    """Code of the grid; of the community or street where no grids are drawn."""
+    street: str
+    """Code of its street or town, which may be another one."""
+    name: str
+    """Its Chinese name."""
+    metres: int
+    """How far its border is from the point, rounded; 0 also where a community is declared and the point is in here."""
+
+
 class ResolvedPlace(Value):
     """The place triage settled on; codes are those of the city's places file."""
 
@@ -193,6 +206,10 @@ class ResolvedPlace(Value):
     lon: float | None = None
     lat: float | None = None
     """Degrees, WGS-84."""
+    original: Coordinates | None = None
+    """The point as its sender gave it, in the system its sender named; `lon` and `lat` are made from it."""
+    near: tuple[Neighbour, ...] = ()
+    """Other grids within 50 m of the point, the nearest first."""
     found_by: str | None = None
     """`community`, `coordinates`, `text` or `address`."""
     outside: bool = False

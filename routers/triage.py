@@ -78,16 +78,22 @@ class Triage:
         """Return a text without the numbers of persons."""
         return Masker().mask(text)
 
-    def decide(self, demand: Demand, today: date) -> Triaged:
+    def locate_all(self, demands: Iterable[Demand]) -> list[Located]:
+        """Find the places of a batch of demands, in their order: points cost a fraction of one after another."""
+        return self._gazetteer.locate_all((demand.place, _whole(demand)) for demand in demands)
+
+    def decide(self, demand: Demand, today: date, located: Located | None = None) -> Triaged:
         """Decide about one demand.
 
         Args:
             demand: valid, as submitted.
             today: the day in the city, by which rules and knowledge are in force.
+            located: its place, where it has been found with those of its batch.
         """
         declared = demand.place
-        whole = f"{demand.title}\n{demand.text}" if demand.title else demand.text
-        located = self._gazetteer.locate(declared, whole)
+        whole = _whole(demand)
+        if located is None:
+            located = self._gazetteer.locate(declared, whole)
         reading = self._lexicon.read(demand.text, demand.title, demand.kind)
         masker = Masker()
         verdict, classification = self._rule(demand, plain(whole), located, reading, today, masker)
@@ -111,15 +117,16 @@ class Triage:
         matter, doubt = self._out_of_scope(reading, len(whole))
         if matter is not None:
             return self._declined(matter), known
-        if located.place.outside and self._area is not None:
+        beyond = located.place.outside
+        if beyond and self._area is not None and not located.place.near:
             return self._declined(self._area), known
         if known.kind is DemandKind.CONSULT and len(whole) <= ENQUIRY and (demand.kind or not reading.complains):
             entry = self._known_answer(whole, today)
             if entry is not None:
                 return self._answered(entry), _as(known, entry)
         resolved, reason = self._dispatchable(whole, known, located, today)
-        if doubt:
-            reason = "perhaps_out_of_scope"
+        if doubt or beyond:
+            reason = "perhaps_out_of_scope"  # a point a few metres beyond the border is for people to judge
         if resolved is not None and reason is None:
             return (
                 Verdict(
@@ -231,9 +238,7 @@ class Triage:
             helpers += [(unit, match) for unit in self._catalogue.helpers(match.code, street, whole, today)]
         for hit in self._units.longest(whole):
             yield Candidate(unit=hit.meaning, category="", score=0, why=f"诉求提到{hit.word}")
-        for code in [street] if street is not None else located.hints:
-            if code in self._city.units:
-                yield Candidate(unit=code, category="", score=0, why=f"所在地：{self._city.unit(code).short}")
+        yield from self._streets(located)
         for match in self._lexicon.near(whole):
             why = f"{self._city.category(match.code).zh}（近似）：{'、'.join(match.words[:3])}"
             for unit in self._catalogue.owners(match.code, street, whole, today):
@@ -242,6 +247,20 @@ class Triage:
             yield Candidate(unit=unit, category=match.code, score=0, why=f"{self._city.category(match.code).zh}：协办")
         for unit in self._city.policies.fallback_units:
             yield Candidate(unit=unit, category="", score=0, why="无法自动判断，请人工研判")
+
+    def _streets(self, located: Located) -> Iterable[Candidate]:
+        """Return the streets the place may lie in: the one found or told of, then those across a border close by."""
+        street = located.place.street
+        for code in [street] if street is not None else located.hints:
+            if code in self._city.units:
+                yield Candidate(unit=code, category="", score=0, why=f"所在地：{self._city.unit(code).short}")
+        for close in located.place.near:
+            if close.street != street and close.street in self._city.units:
+                yield Candidate(unit=close.street, category="", score=0, why=f"距{close.name}{close.metres}米")
+
+
+def _whole(demand: Demand) -> str:
+    return f"{demand.title}\n{demand.text}" if demand.title else demand.text
 
 
 def _plain_entry(entry: KnowledgeEntry) -> tuple[KnowledgeEntry, tuple[tuple[str, ...], ...]]:

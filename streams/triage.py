@@ -16,6 +16,7 @@ from typing import Protocol
 
 from routers.city import City
 from routers.demand import Demand
+from routers.places import Located
 from routers.triage import Triage as Decider
 from sinks.ledger import Output, Partition
 from sinks.vault import Kept, Vault
@@ -78,8 +79,10 @@ class Triage:
         started = time.monotonic()
         work = Work()
         # 1 take, 2 decide: what cannot be read or decided becomes a dead letter
-        for record in records:
-            self._triage(record, work)
+        taken = [self._read(record) for record in records]
+        located = self._places([message for message in taken if isinstance(message, wire.NewDemand)])
+        for record, message in zip(records, taken, strict=True):
+            self._triage(record, message, located.get(id(message)), work)
         self.fault("take")
         # 3 keep the originals, before anything is published
         try:
@@ -94,24 +97,46 @@ class Triage:
         self.observer.batch(len(records), time.monotonic() - started)
         return {record.source: record.next_offset for record in records}
 
-    def _triage(self, record: Record, work: Work) -> None:
+    def _read(self, record: Record) -> wire.NewDemand | wire.FollowUp | wire.UndecodableError:
+        """Return the message of a record, or why it cannot be read."""
+        try:
+            return wire.decode(wire.INTAKE, record.value)
+        except wire.UndecodableError as error:
+            return error
+
+    def _places(self, demands: Sequence[wire.NewDemand]) -> dict[int, Located]:
+        """Find the places of all demands of a batch at once, by the identity of each message."""
+        try:
+            located = self.decider.locate_all(demands)
+        except Exception:  # noqa: BLE001 - our bug in one: each by itself, so that only that one is a dead letter
+            return {}
+        return {id(demand): place for demand, place in zip(demands, located, strict=True)}
+
+    def _triage(
+        self,
+        record: Record,
+        taken: wire.NewDemand | wire.FollowUp | wire.UndecodableError,
+        located: Located | None,
+        work: Work,
+    ) -> None:
         channel = topics.channel_of(record.topic) or ""
         self.observer.received(channel, 1)
-        message: wire.NewDemand | wire.FollowUp | None = None
+        if isinstance(taken, wire.UndecodableError):
+            self._put_aside(record, channel, None, Problem(taken.code, taken.reason), work)
+            return
         try:
-            message = wire.decode(wire.INTAKE, record.value)
-            self._check(message, record, channel)
-            if isinstance(message, wire.NewDemand):
-                self._demand(message, record, work)
+            self._check(taken, record, channel)
+            if isinstance(taken, wire.NewDemand):
+                self._demand(taken, record, located, work)
             else:
-                self._follow_up(message, record, work)
+                self._follow_up(taken, record, work)
         except wire.UndecodableError as error:
-            self._put_aside(record, channel, message, Problem(error.code, error.reason), work)
+            self._put_aside(record, channel, taken, Problem(error.code, error.reason), work)
         except Exception as error:
             self.own_failures += 1
             if self.own_failures >= OWN_FAILURES:
                 raise HaltError(f"{record.topic}@{record.offset} cannot be triaged: {error!r}") from error
-            self._put_aside(record, channel, message, Problem("undecidable", type(error).__name__), work)
+            self._put_aside(record, channel, taken, Problem("undecidable", type(error).__name__), work)
         else:
             self.own_failures = 0
 
@@ -128,10 +153,10 @@ class Triage:
         if record.key is not None and record.key != message.demand_id.encode():
             raise wire.UndecodableError("wrong_key", "the Kafka key is not the demand id")
 
-    def _demand(self, message: wire.NewDemand, record: Record, work: Work) -> None:
+    def _demand(self, message: wire.NewDemand, record: Record, located: Located | None, work: Work) -> None:
         now = self.now()
         kept = _kept(message, record)
-        decided = self.decider.decide(message, now.astimezone(PEOPLE).date())
+        decided = self.decider.decide(message, now.astimezone(PEOPLE).date(), located)
         triaged = wire.TriagedDemand.model_construct(
             schema_version=1,
             origin=_origin(record),
