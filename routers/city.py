@@ -164,7 +164,11 @@ class NumberRange(NamedTuple):
     """2: only every second one, the odd or the even side of a road."""
 
     def __contains__(self, number: object) -> bool:
-        return number in range(self.first, self.last + 1, self.step)
+        return (
+            isinstance(number, int)
+            and self.first <= number <= self.last
+            and (self.step == 1 or (number - self.first) % self.step == 0)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,7 @@ class Urgency(StrEnum):
 
 
 class Neighbour(Value):
-    """A grid that does not contain the point but comes within 50 m of it: it may be meant as well."""
+    """Another grid within 50 m of the point, or the one around it where a community elsewhere is declared."""
 
     grid: str
     """Code of the grid; of the community or street where no grids are drawn."""
@@ -190,8 +190,6 @@ class Neighbour(Value):
     """Code of its street or town, which may be another one."""
     name: str
     """Its Chinese name."""
-    metres: int
-    """How far its border is from the point, rounded; 0 also where a community is declared and the point is in here."""
 
 
 class ResolvedPlace(Value):

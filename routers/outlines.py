@@ -37,8 +37,8 @@ class Around(NamedTuple):
 
     spot: Spot | None
     """The smallest place that contains it; on a border the one that comes first in the places file."""
-    near: tuple[tuple[Spot, float], ...]
-    """Other smallest places that are no more than `NEAR` metres away, with the metres, the nearest first."""
+    near: tuple[Spot, ...]
+    """Other smallest places that are no more than `NEAR` metres away, the nearest first."""
     outside: bool
     """It lies outside the whole area."""
 
@@ -81,26 +81,27 @@ class Outlines:
                 around.append(Around(self._wholes[whole], close, outside=not inside))
             elif inside and close:
                 # a hair's breadth between two outlines: numbers of five decimals do not meet exactly
-                around.append(Around(close[0][0], close[1:], outside=False))
+                around.append(Around(close[0], close[1:], outside=False))
             else:
                 around.append(Around(None, close, outside=not inside))
         return around
 
-    def _near(self, lon: Degrees, lat: Degrees, found: NDArray[np.int64]) -> list[tuple[tuple[Spot, float], ...]]:
+    def _near(self, lon: Degrees, lat: Degrees, found: NDArray[np.int64]) -> list[tuple[Spot, ...]]:
         """Return the places close to each point, without the one that was found around it."""
         drawn, scale = _flat(lon, lat)
-        points = shapely.points(drawn)
-        which, place = self._flat_tree.query(points, predicate="dwithin", distance=NEAR * scale)
+        reach = NEAR * scale
+        east, north = drawn[:, 0], drawn[:, 1]
+        which, place = self._flat_tree.query(shapely.box(east - reach, north - reach, east + reach, north + reach))
         other = found[which] != place
-        if not other.any():
-            return [()] * len(lon)
         which, place = which[other], place[other]
-        metres = shapely.distance(points[which], self._flat[place]) / scale[which]
-        close: list[list[tuple[Spot, float]]] = [[] for _ in range(len(lon))]
+        metres = shapely.distance(shapely.points(drawn)[which], self._flat[place]) / scale[which]
+        close = metres <= NEAR
+        which, place, metres = which[close], place[close], metres[close]
         order = np.lexsort((place, metres))
-        for number, at, far in zip(which[order].tolist(), place[order].tolist(), metres[order].tolist(), strict=True):
-            close[number].append((self._smallest[at], far))
-        return [tuple(each) for each in close]
+        near: list[tuple[Spot, ...]] = [()] * len(lon)
+        for point, at in zip(which[order].tolist(), place[order].tolist(), strict=True):
+            near[point] = (*near[point], self._smallest[at])
+        return near
 
 
 def _first(tree: STRtree, points: NDArray[np.object_]) -> NDArray[np.int64]:

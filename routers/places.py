@@ -46,6 +46,10 @@ class Gazetteer:
         self._outlines = Outlines(city.places)
         self._names = PlaceNames(city.places)
         self._outside: Phrases[str] = Phrases((name, name) for name in city.places.outside)
+        self._neighbours = {
+            spot.code: Neighbour(grid=spot.code, street=spot.street.code, name=spot.zh)
+            for spot in spots_of(city.places)
+        }
         self._communities: dict[str, Mention] = {}
         for spot in spots_of(city.places):
             if spot.community is not None and spot.grid is None:
@@ -92,7 +96,22 @@ class Gazetteer:
             return []
         lon, lat = all_to_wgs84(points)
         around = self._outlines.around(lon, lat)
-        return list(starmap(_pinned, zip(points, lon.tolist(), lat.tolist(), around, strict=True)))
+        return list(starmap(self._pinned, zip(points, lon.tolist(), lat.tolist(), around, strict=True)))
+
+    def _pinned(self, point: Coordinates, lon: float, lat: float, around: Around) -> ResolvedPlace:
+        spot = around.spot if not around.outside else None
+        return ResolvedPlace(
+            street=spot.street.code if spot else None,
+            community=spot.community.code if spot and spot.community else None,
+            grid=spot.grid.code if spot and spot.grid else None,
+            name=spot.zh if spot else None,
+            lon=round(lon, _DECIMALS),
+            lat=round(lat, _DECIMALS),
+            original=point,
+            near=tuple([self._neighbours[other.code] for other in around.near]),
+            found_by="coordinates",
+            outside=around.outside,
+        )
 
     def _locate(self, declared: DeclaredPlace | None, text: str, point: ResolvedPlace | None) -> Located:
         if declared is not None and declared.community is not None:
@@ -152,26 +171,6 @@ class Gazetteer:
         return None
 
 
-def _pinned(point: Coordinates, lon: float, lat: float, around: Around) -> ResolvedPlace:
-    spot = around.spot if not around.outside else None
-    near = tuple(
-        Neighbour(grid=other.code, street=other.street.code, name=other.zh, metres=round(metres))
-        for other, metres in around.near
-    )
-    return ResolvedPlace(
-        street=spot.street.code if spot else None,
-        community=spot.community.code if spot and spot.community else None,
-        grid=spot.grid.code if spot and spot.grid else None,
-        name=spot.zh if spot else None,
-        lon=round(lon, _DECIMALS),
-        lat=round(lat, _DECIMALS),
-        original=point,
-        near=near,
-        found_by="coordinates",
-        outside=around.outside,
-    )
-
-
 def _with_point(place: ResolvedPlace, point: ResolvedPlace | None) -> ResolvedPlace:
     """Return a place with the point it was declared with; the grid around that point is named when it is another."""
     if point is None:
@@ -179,7 +178,7 @@ def _with_point(place: ResolvedPlace, point: ResolvedPlace | None) -> ResolvedPl
     near = point.near
     if point.street is not None and point.name is not None:
         code = point.grid or point.community or point.street
-        near = (Neighbour(grid=code, street=point.street, name=point.name, metres=0), *near)
+        near = (Neighbour(grid=code, street=point.street, name=point.name), *near)
     return place.model_copy(update={"lon": point.lon, "lat": point.lat, "original": point.original, "near": near})
 
 

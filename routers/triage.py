@@ -256,7 +256,7 @@ class Triage:
                 yield Candidate(unit=code, category="", score=0, why=f"所在地：{self._city.unit(code).short}")
         for close in located.place.near:
             if close.street != street and close.street in self._city.units:
-                yield Candidate(unit=close.street, category="", score=0, why=f"距{close.name}{close.metres}米")
+                yield Candidate(unit=close.street, category="", score=0, why=f"临近{close.name}")
 
 
 def _whole(demand: Demand) -> str:
