@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import starmap
+from typing import Any
 
 from routers.city import City
 from routers.coordinates import all_to_wgs84
@@ -46,6 +47,7 @@ class Gazetteer:
         self._outlines = Outlines(city.places)
         self._names = PlaceNames(city.places)
         self._outside: Phrases[str] = Phrases((name, name) for name in city.places.outside)
+        self._known = {spot.code: _fields(spot) for spot in spots_of(city.places)}
         self._neighbours = {
             spot.code: Neighbour(grid=spot.code, street=spot.street.code, name=spot.zh)
             for spot in spots_of(city.places)
@@ -99,16 +101,14 @@ class Gazetteer:
         return list(starmap(self._pinned, zip(points, lon.tolist(), lat.tolist(), around, strict=True)))
 
     def _pinned(self, point: Coordinates, lon: float, lat: float, around: Around) -> ResolvedPlace:
-        spot = around.spot if not around.outside else None
+        spot = around.spot
+        known = self._known[spot.code] if spot is not None and not around.outside else {}
         return ResolvedPlace(
-            street=spot.street.code if spot else None,
-            community=spot.community.code if spot and spot.community else None,
-            grid=spot.grid.code if spot and spot.grid else None,
-            name=spot.zh if spot else None,
+            **known,
             lon=round(lon, _DECIMALS),
             lat=round(lat, _DECIMALS),
             original=point,
-            near=tuple([self._neighbours[other.code] for other in around.near]),
+            near=tuple([self._neighbours[other.code] for other in around.near]) if around.near else (),
             found_by="coordinates",
             outside=around.outside,
         )
@@ -183,10 +183,14 @@ def _with_point(place: ResolvedPlace, point: ResolvedPlace | None) -> ResolvedPl
 
 
 def _resolved(spot: Spot, by: str) -> ResolvedPlace:
-    return ResolvedPlace(
-        street=spot.street.code,
-        community=spot.community.code if spot.community else None,
-        grid=spot.grid.code if spot.grid else None,
-        name=spot.zh,
-        found_by=by,
-    )
+    return ResolvedPlace(**_fields(spot), found_by=by)
+
+
+def _fields(spot: Spot) -> dict[str, Any]:
+    """Return what a resolved place says of a spot, by the names of its fields."""
+    return {
+        "street": spot.street.code,
+        "community": spot.community.code if spot.community else None,
+        "grid": spot.grid.code if spot.grid else None,
+        "name": spot.zh,
+    }

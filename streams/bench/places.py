@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from routers.city import City, Community, Grid, NumberRange, Places, Ring, Street, frozen_map
-from routers.coordinates import gcj02_to_bd09, wgs84_to_gcj02
+from routers.coordinates import all_to_wgs84, gcj02_to_bd09, wgs84_to_gcj02
 from routers.demand import Coordinates, CoordinateSystem, ResolvedPlace
+from routers.outlines import Outlines
 from routers.places import Gazetteer
 
 DEFAULT_GRIDS = 10_000
@@ -59,15 +60,19 @@ def measure(city: City, grids: int = DEFAULT_GRIDS, points: int = DEFAULT_POINTS
     gazetteer = Gazetteer(replace(city, places=places))
     built = time.perf_counter() - started
     asked = _points(side, points, chance)
+    outlines = Outlines(places)
+    lon, lat = all_to_wgs84(asked)
     alone = asked[:: max(1, len(asked) // _ALONE)]
     texts = [_text(places, chance) for _ in range(_ALONE)]
     batch: list[float] = []
+    search: list[float] = []
     single: list[float] = []
     told: list[float] = []
     placed: list[ResolvedPlace] = []
     each: list[ResolvedPlace] = []
     for _ in range(_RUNS):
         placed = _timed(batch, len(asked), lambda: gazetteer.at_all(asked))
+        _timed(search, len(asked), lambda: outlines.around(lon, lat))
         each = _timed(single, len(alone), lambda: [gazetteer.at(point) for point in alone])
         _timed(told, len(texts), lambda: [gazetteer.locate(None, text) for text in texts])
     by_point = dict(zip(map(id, asked), placed, strict=True))
@@ -77,6 +82,7 @@ def measure(city: City, grids: int = DEFAULT_GRIDS, points: int = DEFAULT_POINTS
         "points": len(asked),
         "built_s": round(built, 2),
         "batch_us": _median(batch),
+        "search_us": _median(search),
         "one_by_one_us": _median(single),
         "ratio": round(_median(single) / _median(batch), 1),
         "text_us": _median(told),
@@ -178,7 +184,6 @@ def _han(number: int) -> str:
 
 def _timed(into: list[float], count: int, work: Callable[[], list[Any]]) -> list[Any]:
     """Note the processor time of one, in microseconds, without the collector, which a worker keeps off its city too."""
-    gc.collect()
     gc.disable()
     try:
         started = time.process_time()

@@ -161,7 +161,10 @@ def test_ratios_compare_one_lifecycle_with_one() -> None:
     assert run.ratios(document) == {"limit_ratio": 3.0, "naive_ratio": 8.0}
 
 
-def test_the_bench_of_places_draws_a_city_without_gap_or_overlap_and_finds_every_point(city: City) -> None:
+def test_the_bench_of_places_draws_a_city_without_gap_or_overlap_and_finds_every_point(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "_ALONE", 20)
     done = places.measure(city, grids=400, points=60, seed=3)
     drawn = places.generated(20, random.Random(3))
     grids = [Polygon(grid.outline) for grid in drawn.streets[0].communities[0].grids]
