@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from types import MappingProxyType
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from routers.demand import DemandKind, Urgency
 
@@ -155,6 +155,22 @@ class KnowledgeEntry:
         return self.approved and self.effective <= day <= self.expires
 
 
+class NumberRange(NamedTuple):
+    """Numbers of houses on a road (门牌号), or of buildings in an estate (楼栋号), both ends included."""
+
+    first: int
+    last: int
+    step: int = 1
+    """2: only every second one, the odd or the even side of a road."""
+
+    def __contains__(self, number: object) -> bool:
+        return (
+            isinstance(number, int)
+            and self.first <= number <= self.last
+            and (self.step == 1 or (number - self.first) % self.step == 0)
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
     """A grid (网格), the smallest place."""
@@ -163,6 +179,10 @@ class Grid:
     zh: str
     aliases: tuple[str, ...]
     outline: Ring
+    old_names: tuple[str, ...] = ()
+    """Names it had before, which people go on using."""
+    numbers: Mapping[str, tuple[NumberRange, ...]] = field(default_factory=lambda: frozen_map({}))
+    """Roads and estates of which it holds a part, with the numbers of that part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +194,7 @@ class Community:
     aliases: tuple[str, ...]
     outline: Ring
     grids: tuple[Grid, ...]
+    old_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +206,7 @@ class Street:
     aliases: tuple[str, ...]
     outline: Ring
     communities: tuple[Community, ...]
+    old_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +219,22 @@ class Places:
     """Names of other areas that citizens mention."""
 
 
+def names_of(place: Street | Community | Grid) -> Iterator[str]:
+    """Return the names that lead to a place: its own, what people say for it, and what it was called before."""
+    yield place.zh
+    yield from place.aliases
+    yield from place.old_names
+
+
 def place_names(places: Places) -> Iterator[str]:
-    """Return every name of every street, community and grid."""
+    """Return every name of every street, community and grid, and of roads and estates that span several."""
     for street in places.streets:
-        yield from (street.zh, *street.aliases)
+        yield from names_of(street)
         for community in street.communities:
-            yield from (community.zh, *community.aliases)
+            yield from names_of(community)
             for grid in community.grids:
-                yield from (grid.zh, *grid.aliases)
+                yield from names_of(grid)
+                yield from grid.numbers
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,17 @@ class Urgency(StrEnum):
     LOW = "low"
 
 
+class Neighbour(Value):
+    """Another grid within 50 m of the point, or the one around it where a community elsewhere is declared."""
+
+    grid: str
+    """Code of the grid; of the community or street where no grids are drawn."""
+    street: str
+    """Code of its street or town, which may be another one."""
+    name: str
+    """Its Chinese name."""
+
+
 class ResolvedPlace(Value):
     """The place triage settled on; codes are those of the city's places file."""
 
@@ -193,6 +204,10 @@ class ResolvedPlace(Value):
     lon: float | None = None
     lat: float | None = None
     """Degrees, WGS-84."""
+    original: Coordinates | None = None
+    """The point as its sender gave it, in the system its sender named; `lon` and `lat` are made from it."""
+    near: tuple[Neighbour, ...] = ()
+    """Other grids within 50 m of the point, the nearest first."""
     found_by: str | None = None
     """`community`, `coordinates`, `text` or `address`."""
     outside: bool = False

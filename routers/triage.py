@@ -7,9 +7,10 @@ catalogue does not settle: everything else goes to people, with a reason and thr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from routers.catalogue import Catalogue, Resolved
 from routers.city import City, KnowledgeEntry, OutOfScope
@@ -60,6 +61,13 @@ class Triaged:
     verdict: Verdict
 
 
+class Seen(NamedTuple):
+    """What looking at a batch says of one of its demands: together they cost a fraction of one after another."""
+
+    located: Located
+    guess: Guess | None
+
+
 class Triage:
     """Triage for one city; immutable once made, so threads may share it."""
 
@@ -83,17 +91,22 @@ class Triage:
         """Return a text without the numbers of persons."""
         return Masker().mask(text)
 
-    def decide(self, demand: Demand, today: date, guess: Guess | None = None) -> Triaged:
+    def see(self, demands: Sequence[Demand]) -> list[Seen]:
+        """Find the places of a batch of demands and let the model read it, in its order."""
+        places = self._gazetteer.locate_all((demand.place, whole_of(demand)) for demand in demands)
+        return list(map(Seen, places, self.reader.guess(demands)))
+
+    def decide(self, demand: Demand, today: date, seen: Seen | None = None) -> Triaged:
         """Decide about one demand.
 
         Args:
             demand: valid, as submitted.
             today: the day in the city, by which rules and knowledge are in force.
-            guess: what the reader's model said of it in a batch; none: it is read alone.
+            seen: what `see` found out about it in a batch; none: it is found out now, alone.
         """
         declared = demand.place
         whole = whole_of(demand)
-        located = self._gazetteer.locate(declared, whole)
+        located, guess = seen or self.see([demand])[0]
         reading = self.reader.read(demand, guess)
         masker = Masker()
         verdict, classification = self._rule(demand, plain(whole), located, reading, today, masker)
@@ -120,15 +133,16 @@ class Triage:
         matter, doubt = self._out_of_scope(reading, len(whole))
         if matter is not None:
             return self._declined(matter), known
-        if located.place.outside and self._area is not None:
+        beyond = located.place.outside
+        if beyond and self._area is not None and not located.place.near:
             return self._declined(self._area), known
         if known.kind is DemandKind.CONSULT and len(whole) <= ENQUIRY and (demand.kind or not reading.complains):
             entry = self._known_answer(whole, today)
             if entry is not None:
                 return self._answered(entry), _as(known, entry)
         resolved, reason = self._dispatchable(whole, known, located, today)
-        if doubt:
-            reason = "perhaps_out_of_scope"
+        if doubt or beyond:
+            reason = "perhaps_out_of_scope"  # a point a few metres beyond the border is for people to judge
         if resolved is not None and reason is None:
             return (
                 Verdict(
@@ -240,9 +254,7 @@ class Triage:
             helpers += [(unit, match) for unit in self._catalogue.helpers(match.code, street, whole, today)]
         for hit in self._units.longest(whole):
             yield Candidate(unit=hit.meaning, category="", score=0, why=f"诉求提到{hit.word}")
-        for code in [street] if street is not None else located.hints:
-            if code in self._city.units:
-                yield Candidate(unit=code, category="", score=0, why=f"所在地：{self._city.unit(code).short}")
+        yield from self._streets(located)
         for match in self.reader.lexicon.near(whole):
             why = f"{self._city.category(match.code).zh}（近似）：{'、'.join(match.words[:3])}"
             for unit in self._catalogue.owners(match.code, street, whole, today):
@@ -251,6 +263,16 @@ class Triage:
             yield Candidate(unit=unit, category=match.code, score=0, why=f"{self._city.category(match.code).zh}：协办")
         for unit in self._city.policies.fallback_units:
             yield Candidate(unit=unit, category="", score=0, why="无法自动判断，请人工研判")
+
+    def _streets(self, located: Located) -> Iterable[Candidate]:
+        """Return the streets the place may lie in: the one found or told of, then those across a border close by."""
+        street = located.place.street
+        for code in [street] if street is not None else located.hints:
+            if code in self._city.units:
+                yield Candidate(unit=code, category="", score=0, why=f"所在地：{self._city.unit(code).short}")
+        for close in located.place.near:
+            if close.street != street and close.street in self._city.units:
+                yield Candidate(unit=close.street, category="", score=0, why=f"临近{close.name}")
 
 
 def _plain_entry(entry: KnowledgeEntry) -> tuple[KnowledgeEntry, tuple[tuple[str, ...], ...]]:

@@ -108,15 +108,16 @@ def _out_of_scope(shape: OutOfScopeShape) -> OutOfScope:
 
 def _street(shape: StreetShape) -> Street:
     communities = tuple(_community(community) for community in shape.communities)
-    return Street(shape.code, shape.zh, shape.aliases, shape.outline, communities)
+    return Street(shape.code, shape.zh, shape.aliases, shape.outline, communities, shape.old_names)
 
 
 def _community(shape: CommunityShape) -> Community:
-    return Community(shape.code, shape.zh, shape.aliases, shape.outline, tuple(_grid(grid) for grid in shape.grids))
+    grids = tuple(_grid(grid) for grid in shape.grids)
+    return Community(shape.code, shape.zh, shape.aliases, shape.outline, grids, shape.old_names)
 
 
 def _grid(shape: GridShape) -> Grid:
-    return Grid(shape.code, shape.zh, shape.aliases, shape.outline)
+    return Grid(shape.code, shape.zh, shape.aliases, shape.outline, shape.old_names, frozen_map(shape.numbers))
 
 
 def _policies(shape: PoliciesShape, declining: dict[str, str]) -> Policies:

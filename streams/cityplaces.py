@@ -1,4 +1,4 @@
-"""The places of a city held against each other: outlines that are areas, children within parents, names that lead home.
+"""The places of a city held against each other: outlines are areas, children lie within parents, names lead home.
 
 Coordinates are degrees WGS-84, longitude first; areas are taken in the plane, which is exact
 enough to see whether one outline leaves another.
@@ -78,20 +78,64 @@ def _area(
 
 
 def _names(document: Document, parts: Parts, findings: Findings) -> None:
-    """Check that a name leads to one street: a text that holds it would otherwise be sent to either."""
+    """Check that names lead home, and tell of those that alone lead to no single street."""
     outside = set(parts.city.outside) if parts.city else set()
     first: dict[str, tuple[str, str]] = {}
+    parted: dict[str, list[tuple[Loc, GridShape]]] = {}
     for street in parts.streets:
         for loc, place in _all(street.loc, street.value):
-            for key, name in [("zh", place.zh), *(("aliases", alias) for alias in place.aliases)]:
+            for key, name in _called(place):
                 if name in outside:
                     findings.error(
-                        document, (*loc, key), f"{name} ({place.code}) is also named as outside in city.yaml"
+                        document, (*loc, *key), f"{name} ({place.code}) is also named as outside in city.yaml"
                     )
+                if key[0] == "numbers" and isinstance(place, GridShape):
+                    parted.setdefault(name, []).append((loc, place))
+                    continue
                 owner, code = first.setdefault(name, (street.value.code, place.code))
                 if owner != street.value.code:
-                    text = f"{name} means {place.code}, and {code} in {owner}: it must lead to one street"
-                    findings.error(document, (*loc, key), text)
+                    text = (
+                        f"{name} means {place.code}, and {code} in {owner}: a text that says no more goes to the desk"
+                    )
+                    findings.warn(document, (*loc, *key), text)
+    for name, grids in parted.items():
+        _numbers(document, name, grids, first[name][1] if name in first else None, findings)
+
+
+def _called(place: Place) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield every name of a place and the keys under which it stands."""
+    yield ("zh",), place.zh
+    for alias in place.aliases:
+        yield ("aliases",), alias
+    for name in place.old_names:
+        yield ("old_names",), name
+    if isinstance(place, GridShape):
+        for name in place.numbers:
+            yield ("numbers", name), name
+
+
+def _numbers(
+    document: Document, name: str, grids: Sequence[tuple[Loc, GridShape]], named: str | None, findings: Findings
+) -> None:
+    """Check the numbers of a road or estate that several grids share."""
+    loc, grid = grids[0]
+    if named is not None:
+        text = f"{name} is a name of {named} as well: with numbers here, it is the name of no place by itself"
+        findings.error(document, (*loc, "numbers", name), text)
+    if len(grids) == 1:
+        text = f"only {grid.code} has numbers of {name}: is the name written otherwise elsewhere? else make it an alias"
+        findings.warn(document, (*loc, "numbers", name), text)
+    for (_, one), (there, other) in combinations(grids, 2):
+        both = (
+            number
+            for first in one.numbers[name]
+            for second in other.numbers[name]
+            for number in range(max(first.first, second.first), min(first.last, second.last) + 1)
+            if number in first and number in second
+        )
+        if (number := next(both, None)) is not None:
+            text = f"{name} {number} lies in {other.code} and in {one.code}: a number belongs to one grid"
+            findings.error(document, (*there, "numbers", name), text)
 
 
 def _all(loc: Loc, place: Place) -> Iterator[tuple[Loc, Place]]:

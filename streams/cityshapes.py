@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
 
-from routers.city import LocationNeed
+from routers.city import LocationNeed, NumberRange
 from routers.demand import ChannelName, DemandKind, UnitCode, Urgency
 
 _DURATION = re.compile(r"([1-9][0-9]{0,3})(m|h|d)", re.ASCII)
+_NUMBERS = re.compile(r"([1-9][0-9]{0,4})(?:-([1-9][0-9]{0,4}))?(?: (odd|even))?", re.ASCII)
 _FOLDED = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef]) (?=[\u3000-\u9fff\uff00-\uffef])")
 _STEPS: dict[str, Callable[[int], timedelta]] = {
     "m": lambda count: timedelta(minutes=count),
@@ -26,6 +27,19 @@ def _duration(value: object) -> timedelta:
     if found is None:
         raise ValueError("must be a number with m, h or d, as in 15m, 4h or 7d")
     return _STEPS[found[2]](int(found[1]))
+
+
+def _numbers(value: object) -> NumberRange:
+    found = None if isinstance(value, bool) else _NUMBERS.fullmatch(str(value))
+    if found is None:
+        raise ValueError(f"{value!r} is not written as 18, 1-39, 1-39 odd or 2-40 even")
+    first, last, side = int(found[1]), int(found[2] or found[1]), found[3]
+    step = 1 if side is None else 2
+    if side is not None and first % 2 != (side == "odd"):
+        first += 1
+    if first > last:
+        raise ValueError(f"{value} holds no number")
+    return NumberRange(first, last, step)
 
 
 def _day(value: object) -> date:
@@ -55,6 +69,7 @@ Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
 Names = Annotated[tuple[Name, ...], AfterValidator(_unique)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Numbers = Annotated[NumberRange, BeforeValidator(_numbers)]
 Day = Annotated[date, BeforeValidator(_day)]
 Count = Annotated[int, Strict(), Field(ge=0)]
 Share = Annotated[float, Strict(), Field(ge=0, le=1)]
@@ -194,22 +209,29 @@ class RuleShape(Shape):
     expires: Day | None = None
 
 
-class GridShape(Shape):
-    """A grid of `places.yaml`."""
+class PlaceShape(Shape):
+    """What every place of `places.yaml` has."""
 
     code: Code
     zh: Name
     aliases: Names = ()
+    old_names: Names = ()
     outline: Outline
 
 
-class CommunityShape(GridShape):
+class GridShape(PlaceShape):
+    """A grid of `places.yaml`."""
+
+    numbers: dict[Name, Annotated[tuple[Numbers, ...], Field(min_length=1)]] = Field(default_factory=dict)
+
+
+class CommunityShape(PlaceShape):
     """A community or village of `places.yaml`."""
 
     grids: tuple[GridShape, ...] = ()
 
 
-class StreetShape(GridShape):
+class StreetShape(PlaceShape):
     """A street or town of `places.yaml`."""
 
     communities: tuple[CommunityShape, ...] = ()

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from routers.city import City
 from routers.demand import Demand
-from routers.reader import Guess
+from routers.triage import Seen
 from routers.triage import Triage as Decider
 from sinks.ledger import Output, Partition
 from sinks.vault import Kept, Vault
@@ -80,13 +80,10 @@ class Triage:
         started = time.monotonic()
         work = Work()
         # 1 take, 2 decide: what cannot be read or decided becomes a dead letter
-        taken = [self._take(record, work) for record in records]
-        guesses = iter(self._guess([message for message in taken if isinstance(message, wire.NewDemand)]))
+        taken = [self._read(record) for record in records]
+        seen = self._see([message for message in taken if isinstance(message, wire.NewDemand)])
         for record, message in zip(records, taken, strict=True):
-            if isinstance(message, wire.NewDemand):
-                self._triage(record, message, work, next(guesses))
-            elif message is not None:
-                self._triage(record, message, work)
+            self._triage(record, message, seen.get(id(message)), work)
         self.fault("take")
         # 3 keep the originals, before anything is published
         try:
@@ -101,40 +98,46 @@ class Triage:
         self.observer.batch(len(records), time.monotonic() - started)
         return {record.source: record.next_offset for record in records}
 
-    def _take(self, record: Record, work: Work) -> wire.NewDemand | wire.FollowUp | None:
-        """Return what a record says; None when that cannot be read, and is put aside."""
-        channel = topics.channel_of(record.topic) or ""
-        self.observer.received(channel, 1)
-        message: wire.NewDemand | wire.FollowUp | None = None
+    def _read(self, record: Record) -> wire.NewDemand | wire.FollowUp | wire.UndecodableError:
+        """Return the message of a record, or why it cannot be read."""
         try:
-            message = wire.decode(wire.INTAKE, record.value)
-            self._check(message, record, channel)
+            return wire.decode(wire.INTAKE, record.value)
         except wire.UndecodableError as error:
-            self._put_aside(record, channel, message, Problem(error.code, error.reason), work)
-            return None
-        return message
+            return error
 
-    def _guess(self, demands: Sequence[wire.NewDemand]) -> list[Guess | None]:
-        """Let the model read the batch at once; where that fails, each demand is read alone and fails alone."""
+    def _see(self, demands: Sequence[wire.NewDemand]) -> dict[int, Seen]:
+        """Look at all demands of a batch at once; return what is seen of each, by the identity of its message."""
         try:
-            return self.decider.reader.guess(demands)
-        except Exception:  # noqa: BLE001 - a decided fate: see above
-            return [None] * len(demands)
+            seen = self.decider.see(demands)
+        except Exception:  # noqa: BLE001 - our bug in one: each by itself, so that only that one is a dead letter
+            return {}
+        return {id(demand): each for demand, each in zip(demands, seen, strict=True)}
 
     def _triage(
-        self, record: Record, message: wire.NewDemand | wire.FollowUp, work: Work, guess: Guess | None = None
+        self,
+        record: Record,
+        taken: wire.NewDemand | wire.FollowUp | wire.UndecodableError,
+        seen: Seen | None,
+        work: Work,
     ) -> None:
+        channel = topics.channel_of(record.topic) or ""
+        self.observer.received(channel, 1)
+        if isinstance(taken, wire.UndecodableError):
+            self._put_aside(record, channel, None, Problem(taken.code, taken.reason), work)
+            return
         try:
-            if isinstance(message, wire.NewDemand):
-                self._demand(message, record, work, guess)
+            self._check(taken, record, channel)
+            if isinstance(taken, wire.NewDemand):
+                self._demand(taken, record, seen, work)
             else:
-                self._follow_up(message, record, work)
+                self._follow_up(taken, record, work)
+        except wire.UndecodableError as error:
+            self._put_aside(record, channel, taken, Problem(error.code, error.reason), work)
         except Exception as error:
             self.own_failures += 1
             if self.own_failures >= OWN_FAILURES:
                 raise HaltError(f"{record.topic}@{record.offset} cannot be triaged: {error!r}") from error
-            channel = topics.channel_of(record.topic) or ""
-            self._put_aside(record, channel, message, Problem("undecidable", type(error).__name__), work)
+            self._put_aside(record, channel, taken, Problem("undecidable", type(error).__name__), work)
         else:
             self.own_failures = 0
 
@@ -151,10 +154,10 @@ class Triage:
         if record.key is not None and record.key != message.demand_id.encode():
             raise wire.UndecodableError("wrong_key", "the Kafka key is not the demand id")
 
-    def _demand(self, message: wire.NewDemand, record: Record, work: Work, guess: Guess | None) -> None:
+    def _demand(self, message: wire.NewDemand, record: Record, seen: Seen | None, work: Work) -> None:
         now = self.now()
         kept = _kept(message, record)
-        decided = self.decider.decide(message, now.astimezone(PEOPLE).date(), guess)
+        decided = self.decider.decide(message, now.astimezone(PEOPLE).date(), seen)
         triaged = wire.TriagedDemand.model_construct(
             schema_version=1,
             origin=_origin(record),

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
+from streams.bench import places as bench_places
 from streams.bench.run import DEFAULT_COUNT, Options, run_bench
+from streams.cityfile import load_city
+from streams.cli.common import show
 from streams.settings import Settings
 
 app = typer.Typer(
-    help="Measure this machine: whole lifecycles, the limit of the parts, the naive topology.", no_args_is_help=True
+    help="Measure this machine: whole lifecycles, the limit of the parts, the naive topology, finding places.",
+    no_args_is_help=True,
 )
 
 Count = Annotated[int, typer.Option("--n", min=1, help="Lifecycles.")]
@@ -48,3 +55,23 @@ def limit(count: Count = DEFAULT_COUNT, seed: Seed = 1, folder: Folder = None, a
 def naive(count: Count = DEFAULT_COUNT, seed: Seed = 1, folder: Folder = None, as_json: Json = False) -> None:
     """Run the naive topology: a Faust agent and a topic a stage, a transaction an event."""
     raise typer.Exit(run_bench("naive", Settings(), Options(count, seed, folder, as_json=as_json)))
+
+
+@app.command(epilog="Example: yiwang bench places --json")
+def places(
+    grids: Annotated[int, typer.Option("--grids", min=1, help="Of the generated city.")] = bench_places.DEFAULT_GRIDS,
+    points: Annotated[int, typer.Option("--n", min=1, help="Points in a batch.")] = bench_places.DEFAULT_POINTS,
+    seed: Seed = 1,
+    as_json: Json = False,
+) -> None:
+    """Find points among many grids, in a batch and one by one, and names in texts; status 1 if they disagree."""
+    done = bench_places.measure(load_city(Settings().city), grids, points, seed)
+
+    def people(console: Console) -> None:
+        table = Table("figure", "value")
+        for name, value in done.figures.items():
+            table.add_row(name, str(value))
+        console.print(table)
+
+    show({"bench": "places", "cores": os.cpu_count(), **done.figures}, as_json, people)
+    raise typer.Exit(0 if done.good else 1)

@@ -335,7 +335,8 @@ def _table(items: list[WorkItem]) -> Table:
     for item in items:
         due = for_people(item.due_at) if item.due_at else ""
         category = item.category_name or item.category
-        table.add_row(item.receipt, item.task, due, category, item.place.name, escape((item.title or item.text)[:60]))
+        place = "、".join(filter(None, [item.place.name, *(f"临近{each.name}" for each in item.place.near)]))
+        table.add_row(item.receipt, item.task, due, category, place, escape((item.title or item.text)[:60]))
     return table
 
 

@@ -1,10 +1,12 @@
 """The benches measure what they say: real demands, real messages, real rows."""
 
 import json
+import random
 import sqlite3
 from pathlib import Path
 
 import pytest
+from shapely.geometry import Polygon
 
 from routers.city import City
 from routers.demand import Ruling
@@ -12,7 +14,7 @@ from routers.triage import Triage
 from streams import clock
 from streams import messages as wire
 from streams.arrivals import read
-from streams.bench import lifecycle, limit, run
+from streams.bench import lifecycle, limit, places, run
 from streams.bench.parties import Departments, UnplayableError, submission
 from streams.bench.sample import Sample, take_sample
 from streams.bench.texts import Texts
@@ -157,3 +159,17 @@ def test_ratios_compare_one_lifecycle_with_one() -> None:
         "naive": {"lifecycles_per_s": 50.0},
     }
     assert run.ratios(document) == {"limit_ratio": 3.0, "naive_ratio": 8.0}
+
+
+def test_the_bench_of_places_draws_a_city_without_gap_or_overlap_and_finds_every_point(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "_ALONE", 20)
+    done = places.measure(city, grids=400, points=60, seed=3)
+    drawn = places.generated(20, random.Random(3))
+    grids = [Polygon(grid.outline) for grid in drawn.streets[0].communities[0].grids]
+    assert done.good
+    assert (done.figures["grids"], done.figures["points"]) == (400, 60)
+    assert done.figures["near_a_border"] > 0
+    assert all(grid.is_valid for grid in grids)
+    assert sum(grid.area for grid in grids) == pytest.approx(Polygon(drawn.streets[0].communities[0].outline).area)

@@ -224,8 +224,19 @@ MISTAKES = {
         "[[101.2, 30], [102",
         "EAST12 (鱼市网格) overlaps EAST11",
     ),
-    "a name for two streets": ("places.yaml", "[西岸]", "[西岸, 老码头]", "老码头 means WEST, and EAST1 in EAST"),
     "a name that lies outside": ("places.yaml", "[西岸]", "[远山县]", "also named as outside"),
+    "an old name that lies outside": ("places.yaml", "aliases: [西岸]", "old_names: [远山县]", "named as outside"),
+    "a number in two grids": ("places.yaml", "[21-40]", "[21-39 odd, 20]", "河滨路 20 lies in EAST12"),
+    "numbers of no form": ("places.yaml", "[21-40]", "[21 to 40]", "'21 to 40' is not written"),
+    "numbers that hold none": ("places.yaml", "[21-40]", "[22 odd]", "22 odd holds no number"),
+    "numbers without any": ("places.yaml", "[21-40]", "[]", "`河滨路` needs at least 1"),
+    "numbers of what is a name by itself": (
+        "places.yaml",
+        "{河滨路: [21-40]}",
+        "{老码头: [21-40]}",
+        "老码头 is a name of EAST1 as well",
+    ),
+    "numbers of a road outside": ("places.yaml", "{河滨路: [21-40]}", "{远山县: [21-40]}", "also named as outside"),
     # texts
     "a field a text cannot have": (
         "texts.yaml",
@@ -463,6 +474,41 @@ def test_a_text_nothing_asks_for_and_a_street_without_an_outline_are_warned_of(t
 
     assert report.loads
     assert [warning.file for warning in report.warnings] == ["texts.yaml", "units.yaml"]
+
+
+def test_a_name_for_two_streets_is_warned_of_since_alone_it_leads_to_the_desk(tiny: Path) -> None:
+    line = change(tiny, "places.yaml", "[西岸]", "[西岸, 老码头]")
+
+    report = check_city(tiny, TODAY)
+
+    assert report.loads
+    assert [str(warning) for warning in report.warnings] == [
+        f"places.yaml:{line}: 老码头 means WEST, and EAST1 in EAST: a text that says no more goes to the desk"
+    ]
+
+
+def test_a_road_with_numbers_in_one_grid_only_is_warned_of(tiny: Path) -> None:
+    line = change(tiny, "places.yaml", "{河滨路: [21-40]}", "{河边路: [21-40]}")
+
+    warnings = check_city(tiny, TODAY).warnings
+
+    assert [warning.message.partition(":")[0] for warning in warnings] == [
+        "only EAST11 has numbers of 河滨路",
+        "only EAST12 has numbers of 河边路",
+    ]
+    assert warnings[1].line == line
+
+
+def test_numbers_and_old_names_are_read(tiny: Path) -> None:
+    change(tiny, "places.yaml", "[西岸]", "[西岸]\n    old_names: [西关]")
+    change(tiny, "places.yaml", "{河滨路: [21-40]}", "{河滨路: [22-40 even, 99]}, old_names: [老鱼市]")
+
+    east, west = load_city(tiny, TODAY).places.streets
+    one, other = east.communities[0].grids
+
+    assert (west.old_names, other.old_names) == (("西关",), ("老鱼市",))
+    assert 20 in one.numbers["河滨路"][0]
+    assert [n for n in (21, 22, 39, 40, 41, 99) if any(n in each for each in other.numbers["河滨路"])] == [22, 40, 99]
 
 
 def test_the_report_is_plain_values(tiny: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from routers.city import place_names
 from routers.phrases import Phrases, plain
+from tests.cities import qinglan
 
 letters = st.text(alphabet="停水电梯没信号", max_size=12)
 
@@ -27,6 +29,23 @@ def test_width_and_case_do_not_matter() -> None:
     known = Phrases([("ETC", 1), ("app打不开", 2)])
 
     assert [hit.meaning for hit in known.longest(plain("ｅｔｃ扣费，APP打不开"))] == [1, 2]
+
+
+def test_traditional_characters_are_the_simplified_ones() -> None:
+    known = Phrases([("着火", "fire"), ("漏电", "current"), ("噪声", "noise")])
+
+    assert [hit.meaning for hit in known.longest(plain("樓上著火，電線漏電"))] == ["fire", "current"]
+    assert [(hit.start, hit.end) for hit in known.longest(plain("晚上的噪聲很大"))] == [(3, 5)]
+
+
+def test_a_text_in_simplified_characters_is_left_as_it_is() -> None:
+    names = "".join(place_names(qinglan().places))
+
+    assert plain(names) == names
+
+
+def test_without_words_nothing_is_found() -> None:
+    assert Phrases[int]([]).longest("停水") == []
 
 
 @given(st.sets(letters.filter(lambda word: len(word) > 1), max_size=8), letters)

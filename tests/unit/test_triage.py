@@ -183,6 +183,26 @@ def test_what_lies_outside_is_declined_with_where_to_turn(place: DeclaredPlace) 
     assert found.place.outside
 
 
+def test_a_point_just_beyond_the_border_is_not_declined_by_machine() -> None:
+    west, south = min(CITY.places.outline)
+    point = Coordinates(lon=west - 0.0002, lat=south, crs=CoordinateSystem.WGS84)
+
+    found = decide("路灯不亮，请修理", place=DeclaredPlace(coordinates=point))
+
+    assert found.place.outside
+    assert (found.verdict.ruling, found.verdict.reason) == (Ruling.DESK, "perhaps_out_of_scope")
+    assert found.place.near[0].street in {candidate.unit for candidate in found.verdict.candidates}
+
+
+def test_the_street_across_a_border_close_by_is_a_candidate() -> None:
+    point = Coordinates(lon=104.0926, lat=30.3505, crs=CoordinateSystem.WGS84)
+
+    found = decide("这里的事情没人管", place=DeclaredPlace(coordinates=point))
+
+    assert found.place.street == "S01"
+    assert [candidate.unit for candidate in found.verdict.candidates][:2] == ["S01", "S02"]
+
+
 def test_an_emergency_is_told_so_wherever_it_is() -> None:
     far = DeclaredPlace(coordinates=Coordinates(lon=0, lat=0, crs=CoordinateSystem.WGS84))
     assert decide("着火了，快来人", place=far).verdict.rule == "OOS-119"
