@@ -12,7 +12,7 @@ TWO_BROKERS := -n 2 --dist loadfile
 # Compiled code is kept, whatever the surroundings say: every worker and every test starts from it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo up test lint types rings unit ledger broker faults test-containers bench lock hooks clean
+.PHONY: help demo up test lint types rings unit ledger broker faults test-containers bench model lock hooks clean
 
 help:  ## list what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -63,6 +63,14 @@ test-containers: $(INSTALLED)  ## the broker lane on a Kafka in a container
 
 bench: $(INSTALLED)  ## lifecycles a second, beside the limit and the naive shape
 	@$(BIN)/yiwang bench lifecycle
+
+model: $(INSTALLED)  ## train Qinglan's model anew (DATA=folder of the public sets the labels are about)
+	@test -d "$(DATA)" || { echo "say where the public sets are: make model DATA=FOLDER"; exit 2; }
+	@mkdir -p build
+	@$(BIN)/python -m tests.gold tests/quality/hot_messages_dev.csv $(DATA)/teddy2020c/hot_messages_4326.csv.gz build/held_out.csv
+	@$(BIN)/yiwang train $(foreach file,$(filter-out %/multi.jsonl,$(wildcard deploy/corpus/*.jsonl)),--file $(file)) \
+	  --map text=title+text --map label=category --map kind=kind --map urgency=urgency --map also=second \
+	  --for-city --held-out build/held_out.csv --out deploy/cities/qinglan/model
 
 lock: $(INSTALLED)  ## resolve the dependencies anew into requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header -q -o requirements.lock

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from tenacity import retry, retry_if_exception_message, stop_after_delay, wait_random
 
 BUSY_SECONDS = 10.0
 """How long a statement waits for another writer before the database counts as unavailable."""
@@ -60,7 +61,7 @@ def open_engine(url: str, *, read_only: bool = False, connect_seconds: float = B
         if read_only:
             cursor.execute("PRAGMA query_only=ON")
         else:
-            cursor.execute("PRAGMA journal_mode=WAL")
+            _set_wal(cursor)
             cursor.execute("PRAGMA synchronous=FULL")
             cursor.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
             cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
@@ -71,6 +72,17 @@ def open_engine(url: str, *, read_only: bool = False, connect_seconds: float = B
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+@retry(
+    retry=retry_if_exception_message(match="database is locked"),
+    stop=stop_after_delay(BUSY_SECONDS),
+    wait=wait_random(0.005, 0.05),
+    reraise=True,
+)
+def _set_wal(cursor: sqlite3.Cursor) -> None:
+    """Switch to a write-ahead log; SQLite refuses at once, and does not wait, while another switches."""
+    cursor.execute("PRAGMA journal_mode=WAL")
 
 
 def _open_postgresql(target: URL, *, read_only: bool, connect_seconds: float) -> Engine:

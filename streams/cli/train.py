@@ -22,13 +22,17 @@ def train(
     files: Annotated[list[Path], typer.Option("--file", help="CSV or JSON Lines, plain or gzipped; may be repeated.")],
     pairs: Annotated[
         list[str],
-        typer.Option("--map", metavar="FIELD=COLUMN[+COLUMN]", help="text and label; also group, kind, urgency."),
+        typer.Option("--map", metavar="FIELD=COLUMN[+COLUMN]", help="text and label; also group, kind, urgency, also."),
     ],
     out: Annotated[Path, typer.Option("--out", help="Where to: OUT.npz and OUT.json.")],
     with_city: Annotated[
         bool,
         typer.Option("--for-city/--free", help="Labels are categories of the city, whose words are learned as well."),
     ] = False,
+    held_out: Annotated[
+        Path | None,
+        typer.Option("--held-out", help="Labelled texts to judge by how sure the machine must be; not learned."),
+    ] = None,
     folds: Annotated[int, typer.Option("--folds", min=2, help="Parts of the cross-validation.")] = 3,
     city: Annotated[Path | None, typer.Option("--city", help="Folder of the city.", show_default=False)] = None,
     data: Data = None,
@@ -43,7 +47,15 @@ def train(
     with progress("train") as bar:
         task = bar.add_task("", total=folds + 1)
         try:
-            report = make(files, pairs, out, city_folder=folder, parts=folds, done=lambda: bar.update(task, advance=1))
+            report = make(
+                files,
+                pairs,
+                out,
+                city_folder=folder,
+                parts=folds,
+                held_out=held_out,
+                done=lambda: bar.update(task, advance=1),
+            )
         except TooFewError as error:
             raise Stop(WRONG, f"too little to learn from: {error}") from error
     document = {**report, "seconds": round(time.monotonic() - started, 1), "model": str(out)}

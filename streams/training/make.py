@@ -10,16 +10,21 @@ from typing import Any
 import numpy as np
 
 from routers.city import City
-from routers.classifier import CATEGORY, KIND, URGENCY
+from routers.classifier import CATEGORY, KIND, URGENCY, Classifier, Model
 from routers.demand import DemandKind
 from routers.tiers import Evidence
 from streams.cityfile import load_city
 from streams.modelfile import save
 from streams.training.fit import Recipe, TooFewError, fit
-from streams.training.measure import cross_validate, figures
+from streams.training.measure import Predicted, cross_validate, figures
 from streams.training.table import Labelled, read_labelled
 
 RECIPE = Recipe(least=2)
+
+ALSO = "also"
+"""Field of a second label that could be defended as well."""
+
+_FIELDS = (KIND, URGENCY, ALSO)
 
 
 def make(
@@ -29,6 +34,7 @@ def make(
     *,
     city_folder: Path | None,
     parts: int,
+    held_out: Path | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Train, cross-validate and write a model.
@@ -39,16 +45,19 @@ def make(
         out: the model's stem.
         city_folder: of the city whose categories the labels are; None: any labels.
         parts: of the cross-validation.
+        held_out: labelled texts that are not learned: how sure the machine must be follows from them. None: it follows
+            from the cross-validation, which is right where the texts to learn are of the kind that will be read.
         done: called after each step: `parts` + 1 times.
 
     Returns:
-        rows, labels, cross_validated, version.
+        rows, labels, words, cross_validated, evidence, version.
 
     Raises:
         TooFewError: there is too little to learn from, or a label is no category of the city.
         FileError: a file cannot be read.
     """
-    data = _together([read_labelled(file, pairs, (KIND, URGENCY)) for file in files])
+    data = _together([_labelled(file, pairs, (KIND, URGENCY)) for file in files])
+    held = _labelled(held_out, pairs, (ALSO,)) if held_out is not None else None
     city = load_city(city_folder) if city_folder is not None else None
     if city is not None:
         unknown = sorted(set(data.labels) - city.categories.keys())
@@ -68,21 +77,58 @@ def make(
         taxonomy={each.code: each.zh for each in city.categories.values()} if city is not None else None,
         recipe=RECIPE,
     )
-    evidence = Evidence(
-        tuple(said[0] for said in predicted.said),
-        np.array(predicted.confidences, np.float32),
-        np.array([said[0] == gold for said, gold in zip(predicted.said, predicted.gold, strict=True)]),
-    )
+    evidence = _evidence(predicted, city) if held is None else _evidence_of(held, model, city)
     report = {
         "rows": len(data.texts),
         "labels": len(set(data.labels)),
         "words": len(words),
         "cross_validated": {name: found[name] for name in ("macro_f1", "accuracy", "top3", "reliability")},
+        "evidence": {"rows": len(evidence.said), "right": int(evidence.right.sum()), "held_out": held is not None},
         "version": model.version,
     }
     save(out, replace(model, evidence=evidence), report)
     done()
     return report
+
+
+def _labelled(file: Path, pairs: Sequence[str], more: Sequence[str]) -> Labelled:
+    """Read a file with the fields that it may have of all that are paired; what others have is not asked of it."""
+    known = ("text", "label", "group", *more)
+    return read_labelled(file, [pair for pair in pairs if pair.partition("=")[0] not in {*_FIELDS} - {*known}], more)
+
+
+def _evidence(predicted: Predicted, city: City | None) -> Evidence:
+    said = tuple(each[0] for each in predicted.said)
+    return Evidence(
+        said,
+        np.array(predicted.confidences, np.float32),
+        np.array([_same(one, gold, city) for one, gold in zip(said, predicted.gold, strict=True)]),
+    )
+
+
+def _evidence_of(held: Labelled, model: Model, city: City | None) -> Evidence:
+    head = model.head(CATEGORY)
+    assert head is not None
+    answers = Classifier(model).read(list(held.texts)).answers(head)
+    said = tuple(each.labels[0] for each in answers)
+    also = held.more.get(ALSO, ("",) * len(said))
+    return Evidence(
+        said,
+        np.array([each.confidence for each in answers], np.float32),
+        np.array(
+            [
+                _same(one, gold, city) or _same(one, other, city)
+                for one, gold, other in zip(said, held.labels, also, strict=True)
+            ]
+        ),
+    )
+
+
+def _same(said: str, gold: str, city: City | None) -> bool:
+    """Tell whether an answer leads to the unit of the right one; without a city, whether it is the right one."""
+    if city is None or said not in city.categories or gold not in city.categories:
+        return said == gold
+    return city.category(said).lead == city.category(gold).lead
 
 
 def _words(city: City) -> Iterable[tuple[str, str]]:
