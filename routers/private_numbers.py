@@ -172,7 +172,9 @@ def _near(cue: re.Pattern[str], found: re.Match[str], reach: int) -> bool:
 
 def _credit_code(found: re.Match[str]) -> str | None:
     code = found.group().upper()
-    return code if valid_credit_code(code) and not birth_date(code) else None
+    # In doubt it is a card, which is 18 digits seldom, but then a person's.
+    unclear = birth_date(code) or (code.isdecimal() and valid_card(code))
+    return code if valid_credit_code(code) and not unclear else None
 
 
 def _service(found: re.Match[str]) -> str | None:

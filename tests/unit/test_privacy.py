@@ -128,6 +128,13 @@ def test_spans_tell_where_in_the_original_text_they_stand() -> None:
     ]
 
 
+def test_digits_that_may_be_a_card_or_a_firms_code_are_hidden() -> None:
+    both = "411804055611804114"
+    assert valid_credit_code(both)
+    assert valid_card(both)
+    assert mask(f"转账到{both}") == "转账到〔银行卡1〕"
+
+
 def test_a_number_keeps_its_placeholder_in_title_text_and_address() -> None:
     masker = Masker()
 
