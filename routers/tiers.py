@@ -66,12 +66,8 @@ class Evidence:
 
 def evidence_of(rows: Iterable[tuple[str, float, bool]]) -> Evidence:
     """Return rows of (category, confidence, right) as evidence."""
-    given = list(rows)
-    return Evidence(
-        tuple(said for said, _, _ in given),
-        np.array([confidence for _, confidence, _ in given], dtype=np.float32),
-        np.array([right for _, _, right in given], dtype=np.bool_),
-    )
+    said, confidence, right = zip(*rows, strict=True) if (rows := list(rows)) else ((), (), ())
+    return Evidence(said, np.array(confidence, dtype=np.float32), np.array(right, dtype=np.bool_))
 
 
 NOTHING = evidence_of(())

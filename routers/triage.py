@@ -74,7 +74,7 @@ class Seen(NamedTuple):
 
 
 class Triage:
-    """Triage for one city; immutable once made, so threads may share it."""
+    """Triage for one city; but for what its reader learns immutable once made, so threads may share it."""
 
     def __init__(self, city: City, model: Model | None = None) -> None:
         self._city = city

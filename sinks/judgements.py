@@ -27,8 +27,8 @@ def newest(engine: Engine, model: str, since: datetime, limit: int) -> Evidence:
     statement = (
         select(told.category, told.confidence, told.right_unit)
         .where(told.model == model, told.judged_at >= since)
-        .order_by(told.judged_at.desc(), told.case_id)
+        .order_by(told.judged_at.desc())
         .limit(limit)
     )
     with snapshot(engine) as moment:
-        return evidence_of((row.category, row.confidence, row.right_unit) for row in moment.execute(statement))
+        return evidence_of((said, sure, right) for said, sure, right in moment.execute(statement))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from typing import Literal, Protocol
 
 from routers.city import City
 from routers.reader import Reader
-from routers.tiers import Evidence
+from routers.tiers import NOTHING, Evidence
 from routers.trust import Standing, Trust
 from sinks.ledger import Output, Partition
 from streams import messages as wire
@@ -31,7 +32,7 @@ WINDOW = timedelta(days=90)
 """How long an outcome counts."""
 
 MOST = 20_000
-"""Outcomes that count, the newest; asking for them takes tens of milliseconds."""
+"""Outcomes that count, the newest; asking for them takes a tenth or two of a second."""
 
 PAUSE = 60.0
 """Seconds between two looks."""
@@ -54,18 +55,20 @@ class Observer(Protocol):
 
 @dataclass(slots=True)
 class Learner:
-    """The part of a triage worker that learns; called from its settling thread."""
+    """The part of a triage worker that learns; called from its settling thread, which never waits for the ledger."""
 
     city: City
     reader: Reader
     outcomes: Callable[[str], Evidence]
-    """Asks the ledger what became of what this version of a model said; may raise anything."""
+    """Asks the ledger what became of what this version of a model said; may raise anything, and take its time."""
     publisher: Publisher
     observer: Observer
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
     memory: Path | None = None
     _next: float = float("-inf")
+    _asking: threading.Thread | None = None
+    _found: Evidence | Exception = NOTHING
     _away: bool = False
     _told: set[str] = field(init=False)
 
@@ -73,23 +76,44 @@ class Learner:
         """Remember what an earlier process has told."""
         self._told = _read(self.memory)
 
+    @property
+    def asking(self) -> bool:
+        """Tell whether the ledger was asked and its answer is not weighed yet."""
+        return self._asking is not None
+
     def turn(self) -> None:
-        """Look if it is time, and tell the desk what has changed; never raises."""
-        at = self.monotonic()
-        if at < self._next:
+        """Ask if it is time, weigh what has come, and tell the desk what has changed; never raises."""
+        if self._asking is None:
+            at = self.monotonic()
+            if at < self._next:
+                return
+            self._next = at + PAUSE
+            self._asking = threading.Thread(target=self._ask, name="learning", daemon=True)
+            self._asking.start()
+        if self._asking.is_alive():
             return
-        self._next = at + PAUSE
-        learned = self.learn()
+        self._asking = None
+        learned = self._weigh()
         if learned is not None:
             self._tell(learned)
 
-    def learn(self) -> Trust | None:
-        """Weigh the outcomes; None while the ledger does not tell them: what was learned before holds on."""
+    def learn(self) -> None:
+        """Ask and weigh now: before the first batch, so that what is withheld stays so over a restart."""
+        self._ask()
+        self._weigh()
+
+    def _ask(self) -> None:
         try:
-            found = self.outcomes(self.reader.model)
+            self._found = self.outcomes(self.reader.model)
         except Exception as error:  # noqa: BLE001 - whatever it was: triage goes on with what it knows
+            self._found = error
+
+    def _weigh(self) -> Trust | None:
+        """Weigh the outcomes; None where the ledger did not tell them: what was learned before holds on."""
+        found = self._found
+        if isinstance(found, Exception):
             if not self._away:
-                _log.warning("no outcomes are weighed, the ledger does not tell them: %s", error)
+                _log.warning("no outcomes are weighed, the ledger does not tell them: %s", found)
             self._away = True
             return None
         self._away = False
@@ -118,7 +142,8 @@ class Learner:
             return
         for each in notices:
             _log.warning("%s: %s", each.code, each.text)
-        self._told = {*learned.withheld, *(each for each in self._told if learned.standings[each].stopped)}
+        back = {each.category for each in notices if each.code == "dispatch_given_back"}
+        self._told = (self._told | learned.withheld) - back
         _write(self.memory, self._told)
 
 

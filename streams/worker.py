@@ -249,7 +249,7 @@ def _triage(settings: Settings) -> Role:
         clock.monotonic,
         settings.run / LEARNED_FILE,
     )
-    learner.learn()  # before the first batch: a category that is withheld stays so over a restart
+    learner.learn()
     resume = Resume(vault, Cluster(settings.access()))
     names = [topics.intake(channel) for channel in city.channels]
     closers = [vault.close, reader.dispose]

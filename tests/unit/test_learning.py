@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,14 +61,22 @@ class Town:
         learner = Learner(
             CITY, Reader(CITY), self.outcomes, self, counted, lambda: self.at, lambda: self.seconds, self.memory
         )
-        learner.turn()
+        self.turn(learner)
         return learner
+
+    @staticmethod
+    def turn(learner: Learner) -> None:
+        """Let it have idle turns until the ledger has answered."""
+        learner.turn()
+        while learner.asking:
+            time.sleep(0.0005)
+            learner.turn()
 
     def later(self, learner: Learner, found: Evidence | None = None, seconds: float = PAUSE) -> None:
         self.found = self.found if found is None else found
         self.seconds += seconds
         self.at += timedelta(seconds=seconds)
-        learner.turn()
+        self.turn(learner)
 
     def notices(self) -> list[wire.DeskNotice]:
         told = [wire.decode(wire.WORK, each.value) for each in self.log]
@@ -144,8 +154,8 @@ def test_two_workers_say_it_under_one_id(town: Town, tmp_path: Path) -> None:
     assert len({each.notice_id for each in town.notices()}) == 1
 
 
-@pytest.mark.parametrize("content", [None, "", "{", "[1]", '{"a": 1}'])
-def test_a_memory_that_is_damaged_knows_of_nothing(town: Town, content: str | None) -> None:
+@pytest.mark.parametrize("content", [None, "", "{", "[1]", '{"a": 1}', '["9999"]'])
+def test_a_memory_that_is_damaged_or_of_another_taxonomy_knows_of_nothing(town: Town, content: str | None) -> None:
     town.memory.parent.mkdir()
     if content is not None:
         town.memory.write_text(content)
@@ -173,6 +183,26 @@ def test_it_looks_once_a_minute(town: Town) -> None:
     for _ in range(10):
         town.later(learner, seconds=PAUSE / 10)
     assert len(town.asked) == 2
+
+
+def test_triage_does_not_wait_for_a_ledger_that_takes_its_time(town: Town) -> None:
+    learner = town.worker()
+    answered = threading.Event()
+
+    def slowly(model: str) -> Evidence:
+        assert answered.wait(10)
+        return town.outcomes(model)
+
+    learner.outcomes = slowly
+    town.found = WRONG
+    town.seconds += PAUSE
+    for _ in range(3):
+        learner.turn()
+    assert learner.asking
+    assert learner.reader.threshold(LAMPS) == 0.5
+    answered.set()
+    town.turn(learner)
+    assert learner.reader.threshold(LAMPS) == NEVER
 
 
 def test_a_broker_that_is_away_does_not_end_the_worker_and_the_desk_is_told_later(
