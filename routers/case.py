@@ -139,7 +139,19 @@ def _register(case: Case, given: Register, at: datetime, city: City) -> Decision
             )
         case Ruling.DISPATCH if verdict.unit and can_handle(verdict.unit, city):
             why = "; ".join(filter(None, (verdict.rule, verdict.reason, "、".join(given.facts.classification.why))))
-            events.append(dispatched(at, given, tier, city, to=verdict.unit, co=verdict.co, rule=verdict.rule, why=why))
+            events.append(
+                dispatched(
+                    at,
+                    given,
+                    tier,
+                    city,
+                    to=verdict.unit,
+                    co=verdict.co,
+                    rule=verdict.rule,
+                    why=why,
+                    watched=verdict.watch,
+                )
+            )
         case _:
             reason = verdict.reason if verdict.ruling is Ruling.DESK else "unknown_unit"
             events.append(event("case.review_requested", at, given, reason=reason))
@@ -229,7 +241,7 @@ TABLE: tuple[Row, ...] = (
     _row(WITH_UNIT, Answer, _R.LEAD, "accepted done answer_filed", done),
     _row(_S.DISPATCHED, Return, _R.LEAD, "return_requested", return_),
     _row(_S.RETURN_PENDING, Rule, _RULERS, "return_ruled dispatched", rule_),
-    _row(WITH_UNIT, Rule, _R.SUPERVISOR, "dispatched", rule_),
+    _row(WITH_UNIT, Rule, _RULERS, "dispatched confirmed", rule_),
     _row(_S.CALL_BACK, CallBack, (_R.DESK, _R.CITIZEN), "called_back closed redo_ordered", call_back),
     _row(OPEN, Urge, _R.CITIZEN, "urged", urge),
     _row(OPEN, Supplement, _R.CITIZEN, "supplemented", supplement),

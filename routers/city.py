@@ -262,7 +262,10 @@ class Policies:
     fallback_units: tuple[str, ...]
     """Shown to the desk where nothing better is known."""
     dispatch_confidence: float
-    """Least confidence for a dispatch by the taxonomy's words alone, 0 to 1; a model brings thresholds of its own."""
+    """Least confidence for a dispatch by the taxonomy's words alone, 0 to 1; a model brings thresholds of its own.
+
+    Outcomes can ask for more (`routers.trust`).
+    """
     promise: float
     """Precision that dispatches by machine shall have, 0 to 1."""
     promises: Mapping[str, float]

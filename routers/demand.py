@@ -259,3 +259,5 @@ class Verdict(Value):
     text: str | None = None
     """Chinese text for the citizen when answered or declined."""
     candidates: tuple[Candidate, ...] = Field((), max_length=3)
+    watch: bool = False
+    """Dispatched at once because it is urgent, though the machine is not sure: the desk is told and may move it."""

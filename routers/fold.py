@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from routers.judgement import closed, ruled
 from routers.life import NOTES_SHOWN, Case, CaseState, Custody, Event, Facts, Filed, Held
 
 
@@ -93,7 +94,19 @@ def _on_dispatched(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
         return_reason=None,
         proposed=None,
         escalated=tuple(clock for clock in case.escalated if clock != "accept"),
+        watched=data.get("watched", False),
+        **ruled(case, event, data["unit"]),
         **_hand_over(case, data["unit"], event.at),
+    )
+
+
+def _on_confirmed(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
+    return case.but(
+        watched=False,
+        co=tuple(data.get("co", case.co)),
+        category=data.get("category", case.category),
+        returnable=data.get("returnable", case.returnable),
+        **ruled(case, event, data["unit"]),
     )
 
 
@@ -131,6 +144,7 @@ def _on_done(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
         result=data["result"],
         contact_exemption=data.get("exemption", case.contact_exemption),
         filed=None,
+        watched=False,
         tries=0,
         **_hand_over(case, desk, event.at),
     )
@@ -164,7 +178,7 @@ def _on_redo_ordered(case: Case, event: Event, _data: Mapping[str, Any]) -> Case
 
 
 def _on_closed(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
-    return _end(case, event, CaseState.CLOSED, exemption=data.get("exemption"))
+    return _end(case, event, CaseState.CLOSED, exemption=data.get("exemption"), **closed(case, event))
 
 
 def _on_urged(case: Case, _event: Event, data: Mapping[str, Any]) -> Case:
@@ -203,6 +217,7 @@ _FOLDS: Mapping[str, Callable[[Case, Event, Mapping[str, Any]], Case]] = {
     "case.answered": _on_answered,
     "case.declined": _on_declined,
     "case.dispatched": _on_dispatched,
+    "case.confirmed": _on_confirmed,
     "case.accepted": _on_accepted,
     "case.contacted": _on_contacted,
     "case.progress_noted": _on_noted,

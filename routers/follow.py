@@ -8,7 +8,7 @@ from typing import Literal
 from routers.city import City
 from routers.life import ORPHAN_WAIT, WITH_UNIT, Case, CaseState, ClockName, Role
 
-Task = Literal["handle", "assist", "rule", "call_back", "supervise"]
+Task = Literal["handle", "assist", "rule", "call_back", "supervise", "watch"]
 
 
 def queues(case: Case | None, city: City) -> dict[str, tuple[Role, Task]]:
@@ -19,6 +19,8 @@ def queues(case: Case | None, city: City) -> dict[str, tuple[Role, Task]]:
     if case.escalated:
         wanted[city.policies.supervisor] = (Role.SUPERVISOR, "supervise")
     if case.state in WITH_UNIT:
+        if case.watched:
+            wanted[city.policies.desk] = (Role.DESK, "watch")
         wanted |= dict.fromkeys(case.co, (Role.CO_HANDLER, "assist"))
         wanted[case.lead or ""] = (Role.LEAD, "handle")
     else:

@@ -154,6 +154,13 @@ class Case:
     """Coded reason that stands for a missing contact record (I6)."""
     exemption: str | None = None
     """Coded reason for which the case was closed without `solved` (I7)."""
+    named: str | None = None
+    """The unit to which the machine dispatched it."""
+    watched: bool = False
+    """The desk looks on while the unit acts: the machine was not sure, but it was urgent."""
+    right: bool | None = None
+    """Whether the machine had named the right unit, as last judged; None while nobody knows."""
+    judged_at: datetime | None = None
     held: tuple[Held, ...] = ()
     lapses: int = 0
     """How often what was held has lapsed."""

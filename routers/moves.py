@@ -66,6 +66,7 @@ def dispatched(
     why: str,
     returnable: bool = True,
     category: str | None = None,
+    watched: bool = False,
 ) -> Event:
     """Return the event that gives a case to a unit, with the time by which it must accept."""
     others = [unit for unit in dict.fromkeys(co) if unit != to and can_handle(unit, city)]
@@ -79,12 +80,21 @@ def dispatched(
         why=why,
         returnable=returnable,
         category=category,
+        watched=watched or None,
         accept_by=at + city.tiers[tier].accept,
     )
 
 
 def rule_(case: Case, given: Rule, at: datetime, city: City) -> Decision:
-    """派单, 改派, 裁定: a return is upheld when another unit gets the case, rejected when the same does."""
+    """派单, 改派, 裁定: a return is upheld when another unit gets the case, rejected when the same does.
+
+    What is with a unit the desk may move only while it watches it; that it may stay there is said by naming the unit.
+    """
+    if case.state in WITH_UNIT and given.actor != city.policies.supervisor:
+        if not case.watched:
+            return Refusal("not_yours")
+        if given.to == case.lead:
+            return _confirmed(case, given, at, city)
     if not can_handle(given.to, city):
         return Refusal("unknown_unit")
     if given.category is not None and given.category not in city.categories:
@@ -116,6 +126,25 @@ def rule_(case: Case, given: Rule, at: datetime, city: City) -> Decision:
         )
     )
     return tuple(events)
+
+
+def _confirmed(case: Case, given: Rule, at: datetime, city: City) -> Decision:
+    if given.category is not None and given.category not in city.categories:
+        return Refusal("unknown_category")
+    others = {case.lead, *case.ruled_wrong}
+    helpers = [unit for unit in dict.fromkeys(given.co) if unit not in others and can_handle(unit, city)]
+    return (
+        event(
+            "case.confirmed",
+            at,
+            given,
+            unit=case.lead,
+            co=helpers or None,
+            category=given.category,
+            returnable=False if given.final else None,
+            reason=given.reason or None,
+        ),
+    )
 
 
 def decline(_case: Case, given: Decline, at: datetime, city: City) -> Decision:

@@ -6,7 +6,7 @@ looked for literally, and where the model is missing or damaged they classify as
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -14,7 +14,8 @@ from routers.city import City
 from routers.classifier import CATEGORY, KIND, URGENCY, Answer, Classifier, Model
 from routers.demand import Classification, Demand, DemandKind, Urgency
 from routers.lexicon import Lexicon, Match, Reading
-from routers.tiers import NEVER, thresholds
+from routers.tiers import NOTHING, Evidence
+from routers.trust import Trust, trust
 
 LETTERS = 4
 """Letters or digits a text must have to be about something; fewer, or none but emoji, and it is unclear."""
@@ -37,18 +38,14 @@ class Guess(NamedTuple):
 
 
 class Reader:
-    """Reads the demands of one city; immutable once made, so threads may share it."""
+    """Reads the demands of one city; threads may share it: what it learns replaces one immutable value."""
 
     def __init__(self, city: City, model: Model | None = None) -> None:
         self.lexicon = Lexicon(city)
         self._city = city
         self._classifier = Classifier(model) if model is not None else None
-        policies = city.policies
-        self._thresholds: Mapping[str, float] = (
-            thresholds(model.evidence, policies.promise, policies.promises)
-            if model is not None and model.evidence is not None
-            else {}
-        )
+        self._evidence = None if model is None else model.evidence or NOTHING
+        self._trust = trust(city, self.model, self._evidence)
 
     @property
     def model(self) -> str:
@@ -57,9 +54,16 @@ class Reader:
 
     def threshold(self, category: str) -> float:
         """Return how sure the machine must be to dispatch a category by itself."""
-        if self._classifier is None:
-            return self._city.policies.dispatch_confidence
-        return self._thresholds.get(category, NEVER)
+        return self._trust.standings[category].threshold
+
+    def learn(self, outcomes: Evidence) -> Trust:
+        """Weigh anew how sure the machine must be, from what became of its cases.
+
+        Args:
+            outcomes: all that count now, of this very model; what was learned before is forgotten.
+        """
+        self._trust = learned = trust(self._city, self.model, self._evidence, outcomes)
+        return learned
 
     def guess(self, demands: Sequence[Demand]) -> list[Guess | None]:
         """Let the model read a batch; None for each demand where there is no model."""

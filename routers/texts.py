@@ -52,6 +52,9 @@ TEXTS: Mapping[str, frozenset[str]] = frozen_map(
         "refused.other": _PLAIN,
         "reply.other": frozenset({"code"}),
         "reply.applied": _PLAIN,
+        "notice.dispatch_withheld": frozenset({"category", "judged", "wrong", "promise", "threshold"}),
+        "notice.dispatch_stopped": frozenset({"category", "judged", "wrong", "promise"}),
+        "notice.dispatch_given_back": frozenset({"category", "judged", "wrong", "promise", "threshold"}),
         "answered.knowledge": frozenset({"answer", "entry", "owner"}),
         "answered.self_handled": frozenset({"answer"}),
     }

@@ -2,7 +2,8 @@
 
 The order of the questions is the order of `Triage.decide`. The machine answers nothing by itself
 but an enquiry that matches an approved entry of the knowledge base, and dispatches nothing that the
-catalogue does not settle: everything else goes to people, with a reason and three candidates.
+catalogue does not settle: everything else goes to people, with a reason and three candidates. What
+is urgent does not wait for people: it goes to the unit of its category while the desk looks on.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from routers.demand import (
     DemandKind,
     ResolvedPlace,
     Ruling,
+    Urgency,
     Verdict,
 )
 from routers.lexicon import Match, Reading
@@ -41,6 +43,9 @@ needs the fire brigade says so at once, who tells of last year's fire takes a pa
 
 ENQUIRY = 120
 """Characters; a longer text is a story, and no story is answered by machine."""
+
+URGENT = "urgent"
+"""Reason of a dispatch that did not wait until the machine was sure."""
 
 AREA = "transfer_area"
 """Action of the matter that stands for all other areas."""
@@ -69,7 +74,7 @@ class Seen(NamedTuple):
 
 
 class Triage:
-    """Triage for one city; immutable once made, so threads may share it."""
+    """Triage for one city; but for what its reader learns immutable once made, so threads may share it."""
 
     def __init__(self, city: City, model: Model | None = None) -> None:
         self._city = city
@@ -140,21 +145,8 @@ class Triage:
             entry = self._known_answer(whole, today)
             if entry is not None:
                 return self._answered(entry), _as(known, entry)
-        resolved, reason = self._dispatchable(whole, known, located, today)
-        if doubt or beyond:
-            reason = "perhaps_out_of_scope"  # a point a few metres beyond the border is for people to judge
-        if resolved is not None and reason is None:
-            return (
-                Verdict(
-                    ruling=Ruling.DISPATCH,
-                    reason="catalogue",
-                    unit=resolved.unit,
-                    rule=resolved.rule,
-                ),
-                known,
-            )
-        candidates = self._candidates(whole, reading, located, today)
-        return Verdict(ruling=Ruling.DESK, reason=reason or "uncertain", candidates=candidates), known
+        # a point a few metres beyond the border is for people to judge
+        return self._to_people(whole, reading, located, today, doubt=bool(doubt or beyond))
 
     def _answered_on_arrival(self, demand: Demand, masker: Masker) -> Verdict | None:
         """Return the answer the demand came with: the hotline's agent's, or the grid worker's."""
@@ -218,14 +210,46 @@ class Triage:
 
     # -- dispatch -------------------------------------------------------------------------------------
 
-    def _dispatchable(
+    def _to_people(
+        self, whole: str, reading: Reading, located: Located, today: date, *, doubt: bool
+    ) -> tuple[Verdict, Classification]:
+        """Give it to the unit whose it is, or to the desk where that is not sure; what is urgent does not wait.
+
+        Args:
+            whole: the text as `plain` gives it.
+            reading: of it.
+            located: its place.
+            today: the day by which rules are in force.
+            doubt: perhaps it is no matter of this city's units at all.
+        """
+        known = reading.classification
+        resolved, reason = self._whose(whole, known, located, today)
+        if known.category is not None and known.confidence < self.reader.threshold(known.category):
+            reason = "uncertain"
+        if doubt:
+            reason = "perhaps_out_of_scope"
+        if resolved is not None and reason is None:
+            return (
+                Verdict(ruling=Ruling.DISPATCH, reason="catalogue", unit=resolved.unit, rule=resolved.rule),
+                known,
+            )
+        candidates = self._candidates(whole, reading, located, today)
+        if resolved is not None and not doubt and _presses(known):
+            unit, rule = resolved.unit, resolved.rule
+            return (
+                Verdict(ruling=Ruling.DISPATCH, reason=URGENT, unit=unit, rule=rule, candidates=candidates, watch=True),
+                known,
+            )
+        if _presses(known):  # nobody can be named, or perhaps no unit of ours: people look at it before all else
+            known = known.model_copy(update={"urgency": Urgency.CRITICAL})
+        return Verdict(ruling=Ruling.DESK, reason=reason or "uncertain", candidates=candidates), known
+
+    def _whose(
         self, whole: str, known: Classification, located: Located, today: date
     ) -> tuple[Resolved | None, str | None]:
-        """Return whose it is, or why a person must look."""
+        """Return whose it is if the category is right, or why that cannot be said."""
         if known.category is None:
             return None, "no_category"
-        if known.confidence < self.reader.threshold(known.category):
-            return None, "uncertain"
         street = located.place.street
         if self._city.category(known.category).location == "required" and street is None:
             return None, UNKNOWN_PLACE if located.problem == UNKNOWN_PLACE else "no_place"
@@ -277,6 +301,11 @@ class Triage:
 
 def _plain_entry(entry: KnowledgeEntry) -> tuple[KnowledgeEntry, tuple[tuple[str, ...], ...]]:
     return entry, tuple(tuple(map(plain, words)) for words in entry.patterns)
+
+
+def _presses(known: Classification) -> bool:
+    """Tell whether it cannot wait until the desk has looked at it."""
+    return known.safety or known.urgency in {Urgency.HIGH, Urgency.CRITICAL}
 
 
 def _as(known: Classification, entry: KnowledgeEntry) -> Classification:

@@ -15,6 +15,7 @@ from sinks.queries import CASE, CLOCK, EVENT, INPUT, OPEN_STATES
 
 _DECISIONS: Mapping[str, tuple[str, ...]] = {
     "case.dispatched": ("unit", "co", "rule", "why", "returnable", "accept_by"),
+    "case.confirmed": ("unit", "reason"),
     "case.review_requested": ("reason",),
     "case.answered": ("by", "rule"),
     "case.declined": ("code",),

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, and_, or_, select
 
 from routers.follow import clocks
+from routers.judgement import judgement
 from routers.life import Case
 from sinks import rows
 from sinks.batch import Batch, DueClock, InputRecord, KnownInput, Loaded, Output, Partition, StoredEvent
@@ -149,6 +150,7 @@ class Ledger:
             rows.INSERT_INPUT.run(connection, inputs)
             rows.INSERT_EVENT.run(connection, events)
             _write_clocks(connection, batch)
+            _write_judgements(connection, batch)
             _forget(connection, batch.published)
             rows.INSERT_OUTBOX.run(connection, messages)
         for case_id, (_before, after) in batch.cases.items():
@@ -310,6 +312,19 @@ def _write_clocks(connection: Connection, batch: Batch) -> None:
         ]
     rows.STOP_CLOCK.run(connection, gone)
     rows.INSERT_CLOCK.run(connection, fresh)
+
+
+def _write_judgements(connection: Connection, batch: Batch) -> None:
+    gone = []
+    fresh = []
+    for case_id, (before, after) in batch.cases.items():
+        was = judgement(before) if before else None
+        now = judgement(after)
+        if was != now:
+            gone += [(case_id,)] if was else []
+            fresh += [rows.judgement_row(case_id, now)] if now else []
+    rows.UNJUDGE.run(connection, gone)
+    rows.INSERT_JUDGEMENT.run(connection, fresh)
 
 
 def _forget(connection: Connection, message_ids: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ starts. Those of source `ledger` are read from the ledger when somebody asks
 (`sinks.ledger_metrics`), so they are right after a restart; each worker that exports them
 gives the same figures, hence `max without (instance)` in queries.
 
-Label values are closed sets: channels, units, topics, states, dispositions, codes; never a case.
+Label values are closed sets: channels, units, categories, topics, states, dispositions, codes; never a case.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ METRICS: tuple[Metric, ...] = (
     _counter("taken", "worker", "channel", "Intake records triage took."),
     _counter("triaged", "worker", "ruling", "Demands triage ruled on, by ruling."),
     _gauge("model_in_use", "worker", "", "1 while a trained model classifies, 0 while the taxonomy's words do."),
+    _gauge("dispatch_withheld", "worker", "category", "1 while outcomes keep a category, or a part, from the machine."),
+    _gauge("outcomes_weighed", "worker", "", "Judged cases of the model in use that its thresholds follow from."),
     _counter("decided", "worker", "kind disposition", "Inputs casework decided, by what they are and their fate."),
     _counter(
         "refusals", "worker", "code", "Replies and follow-ups casework refused, by the code their sender is told."

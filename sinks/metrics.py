@@ -7,7 +7,7 @@ registry.register(LedgerCollector(engine, now, intake))
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -112,6 +112,8 @@ class TriageMetrics(_Batches):
         super().__init__(metrics, "triage")
         self._metrics = metrics
         self._taken, self._triaged, self._poison = metrics["taken"], metrics["triaged"], metrics["poison"]
+        self._withheld: set[str] = set()
+        """Categories that were ever withheld: one that is given back stands at nought."""
 
     def received(self, channel: str, count: int) -> None:
         """So many records of a channel were taken."""
@@ -120,6 +122,14 @@ class TriageMetrics(_Batches):
     def classifier(self, *, trained: bool) -> None:
         """A trained model classifies, or the taxonomy's words alone."""
         self._metrics["model_in_use"]().set(trained)
+
+    def weighed(self, outcomes: int, withheld: Collection[str]) -> None:
+        """So many outcomes were weighed; of these categories the machine dispatches less than it would, or nothing."""
+        self._metrics["outcomes_weighed"]().set(outcomes)
+        known = self._metrics["dispatch_withheld"]
+        for category in {*withheld, *self._withheld}:
+            known(category).set(category in withheld)
+        self._withheld.update(withheld)
 
     def triaged(self, ruling: str) -> None:
         """A demand was ruled on."""

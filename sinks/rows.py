@@ -16,10 +16,11 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 from sqlalchemy import Connection, Dialect, Executable, Table, and_, bindparam, delete, insert, update
 
+from routers.judgement import Judgement
 from routers.life import Case, Event, Facts
 from routers.receipt import receipt
 from sinks.batch import InputRecord, Output, Partition, StoredEvent
-from sinks.tables import CaseRow, ClockRow, EventRow, InputRow, OutboxRow, ProgressRow, utc_text
+from sinks.tables import CaseRow, ClockRow, EventRow, InputRow, JudgementRow, OutboxRow, ProgressRow, utc_text
 
 Row = tuple[Any, ...]
 
@@ -28,8 +29,8 @@ def _table(model: Any) -> Table:
     return cast("Table", model.__table__)
 
 
-INPUT, EVENT, CASE, CLOCK, OUTBOX, PROGRESS = (
-    _table(model) for model in (InputRow, EventRow, CaseRow, ClockRow, OutboxRow, ProgressRow)
+INPUT, EVENT, CASE, CLOCK, JUDGEMENT, OUTBOX, PROGRESS = (
+    _table(model) for model in (InputRow, EventRow, CaseRow, ClockRow, JudgementRow, OutboxRow, ProgressRow)
 )
 
 
@@ -241,6 +242,18 @@ LEASE_CLOCK = Many(
     .values(emitted_at=bindparam("at")),
     ("at", "of_case", "of_clock"),
 )
+
+# ---- judgements ---------------------------------------------------------------------------------
+
+INSERT_JUDGEMENT = _insert(JUDGEMENT)
+
+UNJUDGE = Many(delete(JUDGEMENT).where(JUDGEMENT.c.case_id == bindparam("of_case")), ("of_case",))
+
+
+def judgement_row(case_id: str, each: Judgement) -> Row:
+    """Return a judgement as `INSERT_JUDGEMENT` takes it."""
+    return case_id, each.category, each.confidence, each.model, each.right, utc_text(each.at)
+
 
 # ---- outbox -------------------------------------------------------------------------------------
 

@@ -162,6 +162,21 @@ class ClockRow(SQLModel, table=True):
     emitted_at: datetime | None = Field(default=None, sa_type=UtcTime)
 
 
+class JudgementRow(SQLModel, table=True):
+    """Whether the machine had named the right unit for a case; replaced when it is judged anew."""
+
+    __tablename__ = "judgement"
+    __table_args__ = (Index("judgement_when", "model", "judged_at"),)
+
+    case_id: str = Field(primary_key=True)
+    category: str
+    """As the machine said it."""
+    confidence: float
+    model: str
+    right_unit: bool
+    judged_at: datetime = Field(sa_type=UtcTime)
+
+
 class OutboxRow(SQLModel, table=True):
     """A message decided but not yet known to be on the broker; deleted once acknowledged."""
 

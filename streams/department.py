@@ -23,14 +23,14 @@ from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, Unpack
 
 from pydantic import ValidationError
 
-from routers.demand import Contact
+from routers.demand import Contact, Urgency
 from streams import contact_keys, topics
 from streams import keys as signing
 from streams import messages as wire
 from streams.client import MOST_BYTES, ClientError, Closing, Reader, Recent, Sender, access_of
 from streams.clock import new_id, now
 from streams.kafka_access import KafkaAccess
-from streams.messages import WorkItem
+from streams.messages import DeskNotice, WorkItem
 
 REMEMBERED = 100_000
 """Results nobody asked for, and ended cases to tell belated records by, at most."""
@@ -80,6 +80,8 @@ class Change:
     case_id: str
     item: WorkItem | None
     """What is open of the case now; None: nothing any more."""
+    notice: DeskNotice | None = None
+    """What the desk is told; then `case_id` is only its key, and no item comes with it."""
 
 
 class DepartmentClient(Closing):
@@ -118,6 +120,7 @@ class DepartmentClient(Closing):
             self._reader.close()
             raise
         self._open: dict[Key, WorkItem] = {}
+        self._notices: dict[Key, DeskNotice] = {}
         self._seqs: dict[Key, int] = {}
         self._ended: Recent[Key, int] = Recent(REMEMBERED)
         self._results: Recent[str, ReplyResult] = Recent(REMEMBERED)
@@ -150,6 +153,10 @@ class DepartmentClient(Closing):
         self._read_to_end()
         return MappingProxyType(dict(self._open))
 
+    def notices(self) -> tuple[DeskNotice, ...]:
+        """Return the newest notice about each category, the newest last, as far as the queues have been read."""
+        return tuple(sorted(self._notices.values(), key=lambda notice: (notice.at, notice.notice_id)))
+
     def item(self, case_id: str) -> WorkItem | None:
         """Return what is open of a case as far as the queue has been read, None for nothing."""
         return next((self._open[unit, case_id] for unit in self.units if (unit, case_id) in self._open), None)
@@ -167,13 +174,13 @@ class DepartmentClient(Closing):
         """
         if self._changed is None:
             self._read_to_end()
-            self._changed = dict.fromkeys(self._open)
+            self._changed = dict.fromkeys([*self._notices, *self._open])
         quiet_since = time.monotonic()
         while True:
             while self._changed:
                 key = next(iter(self._changed))
                 del self._changed[key]
-                yield Change(*key, self._open.get(key))
+                yield Change(*key, self._open.get(key), self._notices.get(key))
                 quiet_since = time.monotonic()
             left = _POLL if timeout is None else timeout - (time.monotonic() - quiet_since)
             self._poll(max(0.0, min(_POLL, left)))
@@ -247,6 +254,9 @@ class DepartmentClient(Closing):
             )
             self._asked[reply_id] = self._unit_of[record.topic]
         key = (self._unit_of[record.topic], case_id)
+        if wire.header(headers, "ce_type") == DeskNotice.ce_type():
+            self._take_notice(key, _decoded(record.value))
+            return
         known = self._seqs.get(key) or self._ended.get(key) or 0
         sequence = wire.header(headers, wire.SEQUENCE_HEADER) or "0"
         seq = int(sequence) if sequence.isdecimal() else 0
@@ -257,16 +267,23 @@ class DepartmentClient(Closing):
             self._ended[key] = seq
             changed = self._open.pop(key, None) is not None
         else:
-            try:
-                self._open[key] = wire.decode(wire.WORK, record.value)
-            except wire.UndecodableError as error:
-                raise ClientError(
-                    "unknown_schema", f"a work item cannot be read ({error}); upgrade this client"
-                ) from error
+            item = _decoded(record.value)
+            assert isinstance(item, WorkItem)
+            self._open[key] = item
             self._ended.pop(key)
             self._seqs[key] = seq
             changed = True
         if changed and self._changed is not None:
+            self._changed[key] = None
+
+    def _take_notice(self, key: Key, told: WorkItem | DeskNotice) -> None:
+        """Keep a notice, unless it is the one that stands, told again by another worker."""
+        assert isinstance(told, DeskNotice)
+        known = self._notices.get(key)
+        if known is not None and known.notice_id == told.notice_id:
+            return
+        self._notices[key] = told
+        if self._changed is not None:
             self._changed[key] = None
 
     # -- replying -------------------------------------------------------------------------------
@@ -415,6 +432,20 @@ class DepartmentClient(Closing):
         except signing.SigningKeyError as error:
             raise ClientError("no_key", str(error)) from error
         return known[1]
+
+
+def in_order(items: Iterable[WorkItem]) -> list[WorkItem]:
+    """Return work in the order in which it is to be done: what is critical first, then by due time."""
+    return sorted(
+        items, key=lambda item: (item.urgency != Urgency.CRITICAL, item.due_at is None, item.due_at, item.case_id)
+    )
+
+
+def _decoded(value: bytes | None) -> WorkItem | DeskNotice:
+    try:
+        return wire.decode(wire.WORK, value)
+    except wire.UndecodableError as error:
+        raise ClientError("unknown_schema", f"a work item cannot be read ({error}); upgrade this client") from error
 
 
 def _sealed_contact(headers: wire.Headers) -> wire.SealedContact | None:

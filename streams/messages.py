@@ -311,7 +311,7 @@ class WorkItem(Message):
     unit: UnitCode
     role: Role
     state: CaseState
-    task: Literal["handle", "assist", "rule", "call_back", "supervise"]
+    task: Literal["handle", "assist", "rule", "call_back", "supervise", "watch"]
     receipt: str
     kind: DemandKind | None = None
     category: str | None = None
@@ -341,7 +341,36 @@ class WorkItem(Message):
     answer: str | None = None
 
 
-WORK: TypeAdapter[WorkItem] = TypeAdapter(WorkItem)
+class DeskNotice(Message):
+    """What the desk should know and need not reply to: the machine no longer dispatches a category, or does again.
+
+    The newest about a category is the one that holds; under the same id nothing new is said.
+    """
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    type: Literal["notice"] = "notice"
+    notice_id: Identifier
+    """`notice/<category>/<code>/<day>`, by the day of people: told again on a day, it is a repeat."""
+    unit: UnitCode
+    code: Literal["dispatch_withheld", "dispatch_given_back"]
+    category: str
+    category_name: str
+    model: str
+    """Version of what classifies."""
+    threshold: float | None = None
+    """So sure the machine must be of this category; absent: nothing of it is dispatched by machine."""
+    judged: int
+    """Cases of this category whose outcome counts."""
+    wrong: int
+    """Of these, where another unit was the right one."""
+    promise: float
+    text: str
+    """Chinese, for the dispatchers."""
+    at: datetime
+
+
+Work = Annotated[WorkItem | DeskNotice, Field(discriminator="type")]
+WORK: TypeAdapter[WorkItem | DeskNotice] = TypeAdapter(Work)
 
 SEQUENCE_HEADER = "ce_sequence"
 REPLY_HEADER = "ce_replyid"
@@ -451,6 +480,7 @@ CE_NOUNS: Mapping[type[Message], str] = {
     Decline: "reply.decline",
     CallBack: "reply.call_back",
     WorkItem: "work.item",
+    DeskNotice: "desk.notice",
     Outcome: "demand.outcome",
     DeadLetter: "deadletter",
 }

@@ -172,7 +172,7 @@ class Teller:
         for unit in [*(unit for unit in stood if unit not in stands), *stands]:
             _role, task = stands.get(unit) or stood[unit]
             stays = unit != sender and stood.get(unit) == stands.get(unit)
-            if stays and (task == "assist" or (task == "supervise" and not moved)):
+            if stays and (task == "assist" or (task in {"supervise", "watch"} and not moved)):
                 continue  # they follow the case, not every word
             answers = self._answering(result) if unit == sender else []
             self._record_on_queue(unit, after, answers)
@@ -331,7 +331,7 @@ def work_item(case: Case, unit: str, city: City) -> wire.WorkItem | None:
         confidential=confidential(case, city),
         reachable=facts.reachable,
         why=case.why,
-        candidates=facts.candidates if task == "rule" else (),
+        candidates=facts.candidates if task in {"rule", "watch"} else (),
         notes=case.notes,
         answer=case.answer,
     )

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from routers.triage import Triage as Decider
+from sinks import judgements
 from sinks.database import LedgerUnavailableError, UnavailableError, open_engine
 from sinks.ledger import Ledger, Partition
 from sinks.ledger_metrics import LedgerCollector
@@ -38,6 +39,8 @@ from streams.faults import fault_point
 from streams.health import serve_health
 from streams.keys import KeyRing
 from streams.lag import CASEWORK_GROUP, TRIAGE_GROUP, Backlog
+from streams.learning import MEMORY_FILE as LEARNED_FILE
+from streams.learning import MOST, WINDOW, Learner
 from streams.modelfile import TaxonomyError, of_city
 from streams.offsets import Settled, own_offsets_transport
 from streams.process import READY_FILE, RESTARTS
@@ -57,6 +60,9 @@ WAIT = 60.0
 
 VAULT_SECONDS = 2.0
 """Seconds casework waits for a vault's server: a part of a batch's budget, since cases go on without the vault."""
+
+LEDGER_SECONDS = 2.0
+"""Seconds triage waits for a ledger's server that does not answer: it learns from it, and does without."""
 
 STUCK = 60.0
 """Seconds without a settled batch or an idle turn after which `/healthz` says no."""
@@ -232,9 +238,22 @@ def _triage(settings: Settings) -> Role:
         fault_point(os.environ),
     )
 
+    reader = open_engine(settings.ledger_url, read_only=True, connect_seconds=LEDGER_SECONDS)
+    learner = Learner(
+        city,
+        triage.decider.reader,
+        lambda model: judgements.newest(reader, model, clock.now() - WINDOW, MOST),
+        triage.publisher,
+        counted,
+        clock.now,
+        clock.monotonic,
+        settings.run / LEARNED_FILE,
+    )
+    learner.learn()
     resume = Resume(vault, Cluster(settings.access()))
     names = [topics.intake(channel) for channel in city.channels]
-    return Role(TRIAGE_GROUP, names, triage.settle, resume.check, lambda: None, registry, metrics, [vault.close])
+    closers = [vault.close, reader.dispose]
+    return Role(TRIAGE_GROUP, names, triage.settle, resume.check, learner.turn, registry, metrics, closers)
 
 
 # ---- casework ---------------------------------------------------------------------------------------

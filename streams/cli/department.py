@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -18,9 +19,9 @@ from rich.table import Table
 from routers.receipt import parse_receipt
 from streams.cli.common import Data, Json, Kafka, find, settings_of, show
 from streams.cli.errors import DONE, NO, UNREACHABLE, WRONG, Stop
-from streams.clock import for_people
-from streams.department import Change, DepartmentClient
-from streams.messages import WorkItem, is_demand_id
+from streams.clock import for_people, now
+from streams.department import Change, DepartmentClient, in_order
+from streams.messages import DeskNotice, WorkItem, is_demand_id
 
 app = typer.Typer(
     add_completion=False,
@@ -30,6 +31,10 @@ app = typer.Typer(
 )
 
 _RESULT_SECONDS = 30.0
+
+_WITHHELD = "dispatch_withheld"
+_NEWS = timedelta(days=1)
+"""How long it is shown that a category was given back; one that is withheld is shown as long as it is."""
 
 Case = Annotated[str, typer.Argument(help="Case id, or the receipt number of a case in the queue.")]
 Clerk = Annotated[str | None, typer.Option("--by", help="The clerk, as the unit names its people.")]
@@ -76,10 +81,14 @@ def work(
             for change in client.follow():
                 _tell_change(change, as_json)
             return
-        items = list(client.open_items().values())
-    items.sort(key=lambda item: (item.due_at is None, item.due_at, item.case_id))
-    document = {"items": [item.model_dump(mode="json", by_alias=True) for item in items]}
-    show(document, as_json, lambda console: console.print(_table(items)))
+        items = in_order(client.open_items().values())
+        notices = [each for each in client.notices() if each.code == _WITHHELD or now() - each.at < _NEWS]
+    document = {
+        "items": [item.model_dump(mode="json", by_alias=True) for item in items],
+        "notices": [notice.model_dump(mode="json", by_alias=True) for notice in notices],
+    }
+    told = [_line(notice) for notice in notices]
+    show(document, as_json, lambda console: console.print(*told, _table(items), sep="\n"))
 
 
 @app.command(epilog="Example: yiwang department D-URBAN accept QE79-5SKF-AEA52")
@@ -340,13 +349,23 @@ def _table(items: list[WorkItem]) -> Table:
     return table
 
 
+def _line(notice: DeskNotice) -> str:
+    return f"{for_people(notice.at)} {escape(notice.text)}"
+
+
 def _tell_change(change: Change, as_json: bool) -> None:
-    item = change.item
+    item, notice = change.item, change.notice
     if as_json:
-        found = item.model_dump(mode="json", by_alias=True) if item else None
-        line = json.dumps({"unit": change.unit, "case_id": change.case_id, "item": found}, ensure_ascii=False)
-        sys.stdout.write(line + "\n")
+        found: dict[str, Any] = {"unit": change.unit, "case_id": change.case_id, "item": None}
+        if notice is not None:
+            found = {"unit": change.unit, "notice": notice.model_dump(mode="json", by_alias=True)}
+        elif item is not None:
+            found["item"] = item.model_dump(mode="json", by_alias=True)
+        sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
         sys.stdout.flush()
+        return
+    if notice is not None:
+        Console(highlight=False).print(_line(notice))
         return
     text = f"{item.receipt} {item.task} {item.state} {(item.title or item.text)[:60]}" if item else "done"
     Console(highlight=False).print(f"{change.case_id} {escape(text)}")

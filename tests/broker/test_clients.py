@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
@@ -73,6 +73,25 @@ class Town:
             ]
         value = None if gone else item(unit, case_id, seq).encode()
         self.producer.produce(topics.work(unit), value, case_id.encode(), headers=headers)
+        assert self.producer.flush(WAIT) == 0
+
+    def notice(self, code: Literal["dispatch_withheld", "dispatch_given_back"], day: str) -> None:
+        """Tell the unit something about a category, as triage does."""
+        told = wire.DeskNotice(
+            notice_id=f"notice/0505/{code}/{day}",
+            unit=self.unit,
+            code=code,
+            category="0505",
+            category_name="路灯",
+            model="model-1",
+            judged=3,
+            wrong=1,
+            promise=0.995,
+            text="话",
+            at=now(),
+        )
+        headers: Any = wire.ce_headers(wire.DeskNotice, told.notice_id, subject=told.category, at=told.at)
+        self.producer.produce(topics.work(self.unit), told.encode(), b"notice/0505", headers=headers)
         assert self.producer.flush(WAIT) == 0
 
     def read(self, topic: str, key: str) -> list[Any]:
@@ -401,6 +420,24 @@ def test_following_yields_what_is_open_and_then_what_changes(town: Town, desk: D
     assert (second.unit, second.case_id) == (town.other, new)
     assert (third.case_id, third.item) == (old, None)
     assert desk.open_items().keys() == {(town.other, new)}
+
+
+def test_a_notice_to_the_desk_stands_beside_its_work_until_a_newer_one_about_its_category(
+    town: Town, desk: DepartmentClient
+) -> None:
+    case_id = new_id()
+    town.queue(town.unit, case_id, 3)
+    town.notice("dispatch_withheld", "2026-11-23")
+    assert set(desk.open_items()) == {(town.unit, case_id)}
+    (told,) = desk.notices()
+    assert (told.code, told.category) == ("dispatch_withheld", "0505")
+    changes = desk.follow(timeout=1)
+    assert {next(changes).case_id, next(changes).case_id} == {case_id, "notice/0505"}
+    town.notice("dispatch_withheld", "2026-11-23")  # by another worker
+    town.notice("dispatch_given_back", "2026-11-23")
+    (change,) = list(changes)
+    assert (change.item, change.notice) == (None, desk.notices()[0])
+    assert [each.code for each in desk.notices()] == ["dispatch_given_back"]
 
 
 def test_the_result_of_a_reply_comes_on_the_units_own_queue(town: Town, desk: DepartmentClient) -> None:

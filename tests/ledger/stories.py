@@ -13,7 +13,7 @@ from tests.filled_ledger import NINE, case_id, dispatched, facts, handled, regis
 
 DEMANDS = Partition("demands", 0)
 REPLIES = Partition("replies", 3)
-TABLES = ("input", "event", "case", "clock", "outbox", "progress")
+TABLES = ("input", "event", "case", "clock", "judgement", "outbox", "progress")
 UNIT = "U-ROADS"
 
 OPENING = (registered(), dispatched(UNIT, NINE))

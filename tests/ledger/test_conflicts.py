@@ -154,6 +154,7 @@ def test_of_two_workers_at_once_exactly_one_gets_the_partition(ledger: Ledger, o
         "event": 24,
         "case": 12,
         "clock": 24,
+        "judgement": 0,
         "outbox": 24,
         "progress": 1,
     }

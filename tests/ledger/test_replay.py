@@ -1,7 +1,7 @@
 """Invariant I10: folding the stored events again gives the stored case, whatever happened to it."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from routers.case import decide
-from routers.demand import Ruling, Verdict
+from routers.demand import Candidate, Ruling, Verdict
 from routers.fold import replay
 from routers.follow import clocks
 from routers.inputs import (
@@ -28,9 +28,10 @@ from routers.inputs import (
     Urge,
     Withdraw,
 )
-from routers.life import Case, Refusal
+from routers.judgement import judgement
+from routers.life import Case, Facts, Refusal
 from sinks.ledger import Batch, Ledger, event_of
-from sinks.rows import CLOCK, EVENT
+from sinks.rows import CLOCK, EVENT, JUDGEMENT
 from tests.cities import qinglan
 from tests.filled_ledger import NINE, case_id, facts
 from tests.ledger.stories import happens
@@ -53,13 +54,26 @@ def said(kind: type[Input], actors: st.SearchStrategy[str], **fields: Any) -> st
 _CITIZEN = st.just("citizen")
 _RETURN_REASONS = st.sampled_from(sorted(CITY.policies.return_reasons))
 _TIERS = st.sampled_from(sorted(CITY.tiers))
+
+
+def _facts(at: datetime, *, reachable: bool) -> Facts:
+    said = facts("app", at)
+    owner = Candidate(unit=UNITS[0], category=said.classification.category or "", score=1, why="")
+    return said.model_copy(update={"reachable": reachable, "candidates": (owner,)})
+
+
 _REGISTERS = st.builds(
     lambda at, verdict, tier, reachable: Register(
-        "demand", at, "pipeline", facts("app", at).model_copy(update={"reachable": reachable}), verdict, tier
+        "demand", at, "pipeline", _facts(at, reachable=reachable), verdict, tier
     ),
     _MOMENTS,
     st.builds(
-        Verdict, ruling=st.sampled_from(Ruling), reason=st.just("test"), unit=st.sampled_from(UNITS), text=_TEXTS
+        Verdict,
+        ruling=st.sampled_from(Ruling),
+        reason=st.just("test"),
+        unit=st.sampled_from(UNITS),
+        text=_TEXTS,
+        watch=st.booleans(),
     ),
     _TIERS,
     st.booleans(),
@@ -108,6 +122,11 @@ def test_the_stored_events_of_any_history_make_the_stored_case(
     with ledger.engine.begin() as connection:
         rows = connection.execute(select(EVENT).where(EVENT.c.case_id == name).order_by(EVENT.c.seq)).all()
         running = connection.execute(select(CLOCK).where(CLOCK.c.case_id == name)).all()
+        judged = connection.execute(select(JUDGEMENT).where(JUDGEMENT.c.case_id == name)).all()
     assert [row.seq for row in rows] == list(range(1, stored.seq + 1))
     assert replay(name, map(event_of, rows), stored.facts) == stored
     assert {row.clock: (row.due_at, row.generation) for row in running} == clocks(stored)
+    right = judgement(stored)
+    assert [(row.category, row.right_unit, row.judged_at) for row in judged] == (
+        [(right.category, right.right, right.at)] if right else []
+    )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from routers.case import TABLE, decide
 from routers.city import City
-from routers.demand import Classification, DemandKind, ResolvedPlace, Ruling, Verdict
+from routers.demand import Candidate, Classification, DemandKind, ResolvedPlace, Ruling, Verdict
 from routers.fold import EVENT_KINDS, fold, replay
 from routers.follow import clocks, queues
 from routers.inputs import (
@@ -33,7 +33,8 @@ from routers.inputs import (
     Urge,
     Withdraw,
 )
-from routers.life import ENDED, HELD_AT_MOST, OPEN, ORPHAN_WAIT, Case, CaseState, Event, Facts, Held, Refusal
+from routers.judgement import judgement
+from routers.life import ENDED, HELD_AT_MOST, OPEN, ORPHAN_WAIT, Case, CaseState, Event, Facts, Held, Refusal, Role
 from tests.cities import qinglan
 
 T0 = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
@@ -302,6 +303,144 @@ def test_a_ruling_that_finds_a_confidential_matter_hides_its_sender_from_then_on
     assert story.says(ROADS, Reveal, purpose="contact") == "confidential"
 
 
+# ---- what the desk watches, and what is learned ----------------------------------------------------
+
+OWNERS = (
+    Candidate(unit=WATER, category="0101", score=1.4, why="供水：停水"),
+    Candidate(unit=STREET, category="0101", score=0, why="供水：协办"),
+)
+UNSURE = FACTS.model_copy(update={"candidates": OWNERS})
+
+
+def judged(story: Story) -> bool | None:
+    found = judgement(story.case)
+    assert found is None or (found.category, found.model, found.at) == ("0101", "test", story.case.judged_at)
+    return found.right if found else None
+
+
+def watched() -> Story:
+    story = Story(UNSURE).registered(watch=True)
+    assert set(queues(story.case, CITY)) == {WATER, DESK}
+    assert queues(story.case, CITY)[DESK] == (Role.DESK, "watch")
+    return story
+
+
+def test_what_is_urgent_is_with_its_unit_while_the_desk_looks_on() -> None:
+    story = watched()
+    assert story.case.custodian == WATER
+    assert story.says(DESK, Accept) == "not_yours"
+    assert story.says(WATER, Accept) == ("accepted",)
+    assert DESK in queues(story.case, CITY), "the desk has not looked at it yet"
+    story.says(WATER, Contact)
+    assert story.says(WATER, Answer, text="已关阀") == ("done",)
+    story.says(DESK, CallBack, solved=False)
+    assert set(queues(story.case, CITY)) == {WATER}, "what was done and called back the desk knows"
+
+
+def test_the_desk_moves_what_it_watches_to_the_right_unit_by_its_usual_ruling() -> None:
+    story = watched()
+    story.says(WATER, Accept)
+    assert story.says(DESK, Rule, to=ROADS, reason="路面塌陷") == ("dispatched",)
+    assert (story.case.lead, story.case.accepted, story.case.ruled_wrong) == (ROADS, False, ())
+    assert set(queues(story.case, CITY)) == {ROADS}
+    assert judged(story) is False
+    assert story.says(DESK, Rule, to=WATER) == "not_yours", "it watches no more"
+
+
+def test_the_desk_may_say_that_it_is_where_it_belongs_and_the_unit_goes_on() -> None:
+    story = watched()
+    story.says(WATER, Accept)
+    assert story.says(DESK, Rule, to=WATER, category="?") == "unknown_category"
+    assert story.says(DESK, Rule, to=WATER, co=(ROADS, WATER), final=True) == ("confirmed",)
+    case = story.case
+    assert (case.state, case.dispatches, case.co) == (CaseState.IN_PROGRESS, 1, (ROADS,))
+    assert not case.returnable
+    assert set(queues(case, CITY)) == {WATER, ROADS}
+    assert judged(story) is True
+
+
+def test_what_is_returned_while_the_desk_watches_comes_to_it_to_be_ruled_on() -> None:
+    story = watched()
+    story.says(WATER, Return, reason="R1")
+    assert queues(story.case, CITY) == {DESK: (Role.DESK, "rule")}
+    story.says(DESK, Rule, to=WATER)
+    assert set(queues(story.case, CITY)) == {WATER}
+
+
+def test_only_what_it_watches_the_desk_may_take_from_a_unit() -> None:
+    story = Story().registered()
+    assert story.says(DESK, Rule, to=ROADS) == "not_yours"
+    assert story.says(SUPERVISOR, Rule, to=ROADS) == ("dispatched",)
+
+
+def test_a_dispatch_by_machine_was_right_when_the_case_is_closed_where_it_was_sent() -> None:
+    story = Story().registered().answered()
+    assert judged(story) is None
+    story.says(DESK, CallBack, solved=True)
+    assert judged(story) is True
+
+
+def test_an_upheld_return_says_that_the_machine_was_wrong_and_closing_does_not_unsay_it() -> None:
+    story = Story().registered()
+    story.says(WATER, Return, reason="R1")
+    assert judged(story) is None
+    story.says(DESK, Rule, to=ROADS)
+    assert judged(story) is False
+    story.answered(ROADS).says(DESK, CallBack, solved=True)
+    assert (story.case.state, judged(story)) == (CaseState.CLOSED, False)
+
+
+def test_a_rejected_return_says_that_the_machine_was_right() -> None:
+    story = Story().registered()
+    story.says(WATER, Return, reason="R1")
+    story.says(DESK, Rule, to=WATER)
+    assert judged(story) is True
+
+
+@pytest.mark.parametrize(("to", "right"), [(WATER, True), (ROADS, False), (STREET, False)])
+def test_the_desks_ruling_judges_what_the_machine_was_not_sure_of(to: str, *, right: bool) -> None:
+    story = Story(UNSURE).registered(Ruling.DESK, None)
+    story.says(DESK, Rule, to=to)
+    assert judged(story) is right
+
+
+def test_a_later_ruling_replaces_an_earlier_judgement() -> None:
+    story = Story(UNSURE).registered(Ruling.DESK, None)
+    story.says(DESK, Rule, to=ROADS)
+    story.says(ROADS, Return, reason="R1")
+    story.says(DESK, Rule, to=WATER)
+    assert judged(story) is True
+
+
+def test_where_one_of_several_companies_leads_only_one_that_was_shown_is_known_to_be_right() -> None:
+    two = tuple(Candidate(unit=unit, category="0101", score=1, why="") for unit in (WATER, ROADS))
+    for to, right in ((WATER, True), (ROADS, True), (STREET, None)):
+        story = Story(FACTS.model_copy(update={"candidates": two})).registered(Ruling.DESK, None)
+        story.says(DESK, Rule, to=to)
+        assert judged(story) is right
+
+
+@pytest.mark.parametrize("facts", [FACTS, UNSURE.model_copy(update={"classification": Classification(model="test")})])
+def test_where_the_machine_named_no_unit_there_is_nothing_to_judge(facts: Facts) -> None:
+    story = Story(facts).registered(Ruling.DESK, None)
+    story.says(DESK, Rule, to=WATER)
+    story.answered().says(DESK, CallBack, solved=True)
+    assert judged(story) is None
+
+
+def test_a_case_that_a_supervisor_moved_says_nothing_of_the_machine() -> None:
+    story = Story().registered()
+    story.says(SUPERVISOR, Rule, to=ROADS)
+    story.answered(ROADS).says(DESK, CallBack, solved=True)
+    assert (story.case.state, judged(story)) == (CaseState.CLOSED, None)
+
+
+def test_a_withdrawn_case_says_nothing_of_the_machine() -> None:
+    story = Story().registered()
+    story.says("citizen", Withdraw)
+    assert judged(story) is None
+
+
 def test_a_stranger_may_do_nothing() -> None:
     story = Story().registered()
     assert story.says(ROADS, Accept) == "not_your_case"
@@ -331,6 +470,7 @@ _VERDICTS = st.builds(
     reason=st.just("test"),
     unit=st.one_of(st.none(), _UNITS, st.just("X-LOCAL")),
     co=st.lists(_UNITS, max_size=3).map(tuple),
+    watch=st.booleans(),
 )
 _REASONS = st.sampled_from([*CITY.policies.return_reasons, "R9"])
 _INPUTS = st.one_of(
@@ -356,7 +496,7 @@ _INPUTS = st.one_of(
 @settings(max_examples=100, deadline=None)
 @given(histories=st.lists(st.tuples(_INPUTS, st.integers(0, 60 * 48)), max_size=25), reachable=st.booleans())
 def test_the_invariants_hold_over_every_history(histories: list[tuple[Input, int]], *, reachable: bool) -> None:
-    facts = FACTS.model_copy(update={"reachable": reachable})
+    facts = UNSURE.model_copy(update={"reachable": reachable})
     story = Story(facts)
     for said, minutes in histories:
         story.now += timedelta(minutes=minutes)
@@ -399,6 +539,12 @@ def _check(story: Story, before: Case, said: Input, result: tuple[str, ...] | st
         assert case.answer
         assert case.result
         assert case.contacted or case.contact_exemption in CITY.policies.contact_exemptions
+    # the desk stands beside a unit only while it watches; who holds the case does not change by that
+    beside = case.state in {CaseState.DISPATCHED, CaseState.IN_PROGRESS} and case.lead != DESK
+    assert (beside and case.watched) or queues(case, CITY).get(DESK, (None, None))[1] != "watch"
+    # a judgement stays until another ruling, and is of the machine's own answer
+    assert before.right is None or case.right is not None
+    assert case.right in {None, before.right} or set(result) & {"dispatched", "confirmed", "closed"}
     # who has it open and which clocks run follow from the state
     assert bool(queues(case, CITY)) == case.open
     assert all(name == "orphan" for name in clocks(case)) or case.open

@@ -306,6 +306,23 @@ def test_an_unaccepted_case_stands_before_the_supervisor_too() -> None:
     assert talk.replies(LAMPS, inputs.Accept).work()[SUPERVISOR] is None
 
 
+def test_the_desk_is_told_at_once_of_what_it_watches_and_not_at_every_word() -> None:
+    talk = Talk()
+    told = talk.registers(watch=True)
+    item, lead = told.work()[DESK], told.work()[LAMPS]
+    assert item is not None
+    assert (item.role, item.task, item.state) == (Role.DESK, "watch", CaseState.DISPATCHED)
+    assert item.candidates == (CANDIDATE,), "whose else it might be"
+    assert lead is not None
+    assert (lead.task, lead.candidates) == ("handle", ())
+    assert DESK not in talk.replies(LAMPS, inputs.Note, text="已派人").work()
+    told = talk.replies(DESK, inputs.Rule, to=ROADS)
+    assert told.results() == [(topics.work(DESK), "reply-12", "applied")]
+    assert told.work()[LAMPS] is None
+    assert told.work()[DESK] is None
+    assert told.work()[ROADS] is not None
+
+
 # -- results of replies -------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from routers.demand import (
     DemandKind,
     Ruling,
     SelfHandled,
+    Urgency,
 )
 from routers.triage import Triage, Triaged
 from streams.settings import DEPLOY
@@ -31,6 +32,7 @@ TODAY = date(2026, 11, 23)
 NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
 CITY = qinglan()
 TRIAGE = Triage(CITY)
+CITY_RULE = {rule.category: rule.id for rule in CITY.catalogue}
 PHONE = "13800138000"
 
 
@@ -128,6 +130,41 @@ def test_a_telecom_matter_without_a_name_offers_the_operators() -> None:
 def test_a_unit_the_citizen_names_is_a_candidate() -> None:
     verdict = decide("我就找市场监管局，事情电话里说").verdict
     assert verdict.candidates[0].unit == "D-MARKET"
+
+
+# ---- what is urgent ------------------------------------------------------------------------------------
+
+
+def test_urgent_work_does_not_wait_until_the_machine_is_sure() -> None:
+    triage = Triage(replace(CITY, policies=replace(CITY.policies, dispatch_confidence=1.0)))
+    found = triage.decide(demand("楼下闻到煤气味，像是漏气", place=at("S0101")), TODAY)
+    verdict = found.verdict
+    assert (verdict.ruling, verdict.unit, verdict.reason) == (Ruling.DISPATCH, "U-GAS", "urgent")
+    assert verdict.watch, "the desk is told"
+    assert verdict.rule == CITY_RULE[found.classification.category or ""], "by the catalogue, as everything"
+    assert len(verdict.candidates) == 3, "who else it might be is shown to the desk"
+    waits = triage.decide(demand("路灯不亮，出门全靠摸", place=at("S0101")), TODAY).verdict
+    assert (waits.ruling, waits.reason, waits.watch) == (Ruling.DESK, "uncertain", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("有人受伤流血", "no_category"),
+        ("这里要塌陷了", "no_place"),
+        ("煤气味漏气，我已经起诉过一次", "perhaps_out_of_scope"),
+    ],
+)
+def test_urgent_work_that_nobody_can_be_named_for_goes_to_the_desk_before_all_else(text: str, reason: str) -> None:
+    found = decide(text)
+    assert (found.verdict.ruling, found.verdict.reason) == (Ruling.DESK, reason)
+    assert found.classification.urgency is Urgency.CRITICAL
+    assert len(found.verdict.candidates) == 3
+
+
+def test_what_the_machine_is_sure_of_the_desk_does_not_watch() -> None:
+    verdict = decide("小区停水两天了，什么时候恢复供水", place=at("S0101")).verdict
+    assert (verdict.reason, verdict.watch, verdict.candidates) == ("catalogue", False, ())
 
 
 # ---- declined --------------------------------------------------------------------------------------------
@@ -324,6 +361,11 @@ def test_every_valid_demand_finds_its_way_out(
     verdict = found.verdict
     assert found.tier in CITY.tiers
     assert found == TRIAGE.decide(given_, today)
+    urgent = found.classification.safety or found.classification.urgency in {Urgency.HIGH, Urgency.CRITICAL}
+    if verdict.ruling is Ruling.DESK and urgent:
+        assert found.classification.urgency is Urgency.CRITICAL
+    assert verdict.watch == (verdict.reason == "urgent")
+    assert not verdict.watch or urgent
     if verdict.ruling is Ruling.DISPATCH:
         assert verdict.unit is not None
         assert CITY.units[verdict.unit].dispatchable
