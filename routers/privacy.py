@@ -3,7 +3,8 @@
 `find` tells where personal data stand; masking and measuring both build on it. What is looked for is in
 `private_numbers`, `private_names` and `private_addresses`, in this order: what is found is blanked for those after it.
 Public numbers (110, 12345, 95598, 400-...) and unified social credit codes are nobody's and stay.
-The same value gets the same placeholder wherever it stands, so that a reader can still follow.
+One `Masker` gives the same value the same placeholder wherever it stands, so that a reader can still follow; what
+another has masked, such as a unit's note on a demand, is numbered anew.
 Where it is unclear whether a number is a person's, it is hidden: the original is in the vault.
 """
 

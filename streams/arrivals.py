@@ -67,13 +67,7 @@ def _broken(record: Record, problem: Problem, *, unit: str | None = None, about:
     case_id = key if key and wire.is_demand_id(key) else None
     # What is echoed to a sender is his own id, or nothing: a header may unfold to megabytes.
     about = about if about and wire.is_identifier(about) else None
-    return Arrival(
-        record, "broken", _place(record), unit or "unknown", case_id, unit=unit, about=about, problem=problem
-    )
-
-
-def _place(record: Record) -> str:
-    return f"{record.topic}/{record.partition}/{record.offset}"
+    return Arrival(record, "broken", record.place, unit or "unknown", case_id, unit=unit, about=about, problem=problem)
 
 
 def _read_demand(record: Record, _keys: KeyRing) -> Arrival:
@@ -169,7 +163,7 @@ def _masked(text: str | None) -> str | None:
 
 
 # A unit may write a citizen's number into any text. Co-handlers, desk and supervisor read these, and the
-# ledger keeps them: what reaches a person stops here. What goes to the citizen may name an office's telephone.
+# ledger keeps them: what reaches a person stops here. What goes to the citizen may name an office (`mask_answer`).
 _REPLIES: Mapping[type[wire.ReplyBase], Callable[[str, Any], inputs.Input]] = {
     wire.Accept: lambda id_, m: inputs.Accept(id_, m.at, m.unit),
     wire.ContactNote: lambda id_, m: inputs.Contact(id_, m.at, m.unit, mask(m.text)),
@@ -190,7 +184,7 @@ def _read_command(record: Record, _keys: KeyRing) -> Arrival:
     given = inputs.ClockRanOut(message.command_id, message.due_at, Role.CLOCK, message.clock, message.generation)
     # Each firing is an input of its own: its generation says whether it still counts, and one that came to
     # nothing must not make a repeat of the next.
-    return Arrival(record, "clock", _place(record), Role.CLOCK, message.case_id, given)
+    return Arrival(record, "clock", record.place, Role.CLOCK, message.case_id, given)
 
 
 def _read_letter(record: Record, _keys: KeyRing) -> Arrival:

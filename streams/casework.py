@@ -360,7 +360,7 @@ class Casework:
             draft.known.setdefault(arrival.input_id, KnownInput(disposition, code, arrival.digest))
 
     def _sealed(self, record: Record) -> bytes:
-        return self.seal(wire.letter_bytes(record.value), f"{record.topic}/{record.partition}/{record.offset}".encode())
+        return self.seal(wire.letter_bytes(record.value), record.place.encode())
 
     # -- 5 write ------------------------------------------------------------------------------
 
@@ -417,7 +417,7 @@ class Casework:
             LedgerUnavailableError: the ledger still does not answer.
         """
         if part:
-            places = {f"{each.record.topic}/{each.record.partition}/{each.record.offset}" for each in part}
+            places = {each.record.place for each in part}
             left = self.ledger.outbox({each.record.source for each in part}, limit=None)
             self._publish([each for each in left if each.message_id.rpartition("/")[0] in places], deadline)
         return []

@@ -26,6 +26,7 @@ from streams import topics
 from streams.casework import HaltError, Publisher
 from streams.clock import PEOPLE
 from streams.cluster import ClusterError
+from streams.files import write_whole
 from streams.outputs import fitting
 
 WINDOW = timedelta(days=90)
@@ -204,9 +205,6 @@ def _write(memory: Path | None, told: Collection[str]) -> None:
     if memory is None:
         return
     try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        draft = memory.with_suffix(".new")
-        draft.write_text(json.dumps(sorted(told)), encoding="utf-8")
-        draft.replace(memory)
+        write_whole(memory, json.dumps(sorted(told)).encode())
     except OSError as error:
         _log.warning("what the desk was told cannot be remembered: %s", error)

@@ -20,6 +20,7 @@ import numpy as np
 from routers.city import City
 from routers.classifier import Head, Link, Model, View
 from routers.tiers import Evidence
+from streams.files import write_whole
 
 FORMAT = 1
 MODEL = "model"
@@ -86,14 +87,8 @@ def save(stem: Path, model: Model, report: Mapping[str, Any]) -> None:
         "evidence": sorted(set(model.evidence.said)) if model.evidence is not None else None,
         "report": dict(report),
     }
-    numbers.parent.mkdir(parents=True, exist_ok=True)
-    for path, content in (
-        (numbers, data),
-        (words, (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode()),
-    ):
-        draft = path.with_name(f".{path.name}.new")
-        draft.write_bytes(content)
-        draft.replace(path)
+    write_whole(numbers, data)
+    write_whole(words, (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode())
 
 
 def load(stem: Path) -> ModelFile:

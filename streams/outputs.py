@@ -125,7 +125,7 @@ class Teller:
         record the answer is about.
         """
         record = self.arrival.record
-        place = f"{record.topic}/{record.partition}/{record.offset}"
+        place = record.place
         letter = wire.DeadLetter(
             letter_id=f"letter/{place}",
             origin=wire.Origin(topic=record.topic, partition=record.partition, offset=record.offset),
@@ -259,7 +259,7 @@ class Teller:
     def _next_id(self) -> str:
         """Return an id that is the same whenever this input is decided again."""
         record = self.arrival.record
-        return f"{record.topic}/{record.partition}/{record.offset}/{len(self.outputs)}"
+        return f"{record.place}/{len(self.outputs)}"
 
     def _add(  # noqa: PLR0917 - the fields of a message, in order
         self,

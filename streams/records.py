@@ -27,6 +27,11 @@ class Record:
         return Partition(self.topic, self.partition)
 
     @property
+    def place(self) -> str:
+        """Return topic/partition/offset, which names this record and no other."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @property
     def next_offset(self) -> int:
         """Return the offset to read after this record."""
         return self.offset + 1

@@ -180,7 +180,7 @@ class Triage:
             city_version=self.city.version,
         )
         work.kept.append(kept)
-        headers = wire.ce_headers(wire.TriagedDemand, _place(record), subject=message.demand_id, at=now)
+        headers = wire.ce_headers(wire.TriagedDemand, record.place, subject=message.demand_id, at=now)
         work.add(record, topics.DEMANDS, message.demand_id.encode(), triaged.encode(), headers)
         self.observer.triaged(str(decided.verdict.ruling))
 
@@ -200,7 +200,7 @@ class Triage:
         )
         if text is not None:
             work.kept.append(_kept(message, record))
-        headers = wire.ce_headers(wire.TriagedFollowUp, _place(record), subject=message.demand_id, at=self.now())
+        headers = wire.ce_headers(wire.TriagedFollowUp, record.place, subject=message.demand_id, at=self.now())
         work.add(record, topics.DEMANDS, message.demand_id.encode(), triaged.encode(), headers)
 
     def _put_aside(
@@ -215,7 +215,7 @@ class Triage:
         demand_id = message.demand_id if message else (key if key and wire.is_demand_id(key) else _named(record.value))
         now = self.now()
         letter = wire.DeadLetter(
-            letter_id=f"letter/{_place(record)}",
+            letter_id=f"letter/{record.place}",
             origin=_origin(record),
             stage="triage",
             code=problem.code,
@@ -227,7 +227,7 @@ class Triage:
         )
         headers = wire.ce_headers(wire.DeadLetter, letter.letter_id, subject=demand_id, at=now)
         headers.append((wire.LETTER_HEADER, letter.encode()))
-        sealed = self.vault.seal(wire.letter_bytes(record.value), context=_place(record).encode())
+        sealed = self.vault.seal(wire.letter_bytes(record.value), context=record.place.encode())
         named = demand_id.encode() if demand_id else record.key
         work.add(record, topics.DEADLETTERS, wire.letter_key(named, letter.letter_id), sealed, headers)
         self.observer.dead_letter("triage", problem.code)
@@ -253,11 +253,7 @@ class Work:
         Raises:
             OversizeError: its topic does not take it.
         """
-        self.outputs.append(fitting(Output(record.source, _place(record), topic, key, value, tuple(headers))))
-
-
-def _place(record: Record) -> str:
-    return f"{record.topic}/{record.partition}/{record.offset}"
+        self.outputs.append(fitting(Output(record.source, record.place, topic, key, value, tuple(headers))))
 
 
 def _origin(record: Record) -> wire.Origin:

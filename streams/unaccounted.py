@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ from sqlalchemy import Connection
 
 from sinks import accounted
 from sinks.ledger import Partition
+from streams.files import write_whole
 
 MEMORY_FILE = "accounted.json"
 """In the run folder: so that `yiwang status` need not begin where the installation began."""
@@ -145,10 +145,8 @@ class Unaccounted:
     def _write(self, before: str) -> None:
         text = _text(self._known)
         if self._memory is not None and text != before:
-            fresh = self._memory.with_suffix(f".{os.getpid()}")
             with contextlib.suppress(OSError):
-                fresh.write_text(text)
-                fresh.replace(self._memory)
+                write_whole(self._memory, text.encode())
 
 
 @dataclass(frozen=True, slots=True)

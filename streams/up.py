@@ -25,6 +25,7 @@ from streams import clock, contact_keys, keys
 from streams.broker import BrokerError, EmbeddedKafka
 from streams.cityfile import CityError, load_city
 from streams.cluster import Cluster, ClusterError
+from streams.files import write_whole
 from streams.modelfile import TaxonomyError, of_city
 from streams.process import READY_FILE, Child, ready_port, stop_all
 from streams.settings import Settings
@@ -193,10 +194,7 @@ class Running:
             if address
         ]
         for name, content in ((UP_FILE, state), ("prometheus-targets.json", targets)):
-            file = self.settings.run / name
-            fresh = file.with_suffix(".new")
-            fresh.write_text(json.dumps(content, indent=1))
-            fresh.replace(file)
+            write_whole(self.settings.run / name, json.dumps(content, indent=1).encode())
 
 
 @contextlib.contextmanager

@@ -7,12 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from routers.city import City
 from routers.classifier import CATEGORY, KIND, URGENCY, Classifier, Model
 from routers.demand import DemandKind
-from routers.tiers import Evidence
+from routers.tiers import Evidence, evidence_of
 from streams.cityfile import load_city
 from streams.modelfile import save
 from streams.training.fit import Recipe, TooFewError, fit
@@ -98,29 +96,21 @@ def _labelled(file: Path, pairs: Sequence[str], more: Sequence[str]) -> Labelled
 
 
 def _evidence(predicted: Predicted, city: City | None) -> Evidence:
-    said = tuple(each[0] for each in predicted.said)
-    return Evidence(
-        said,
-        np.array(predicted.confidences, np.float32),
-        np.array([_same(one, gold, city) for one, gold in zip(said, predicted.gold, strict=True)]),
+    return evidence_of(
+        (said[0], sure, _same(said[0], gold, city))
+        for said, sure, gold in zip(predicted.said, predicted.confidences, predicted.gold, strict=True)
     )
 
 
 def _evidence_of(held: Labelled, model: Model, city: City | None) -> Evidence:
+    """Return how right a model is on texts it has not learned; a second label of a text is right as well."""
     head = model.head(CATEGORY)
     assert head is not None
-    answers = Classifier(model).read(list(held.texts)).answers(head)
-    said = tuple(each.labels[0] for each in answers)
-    also = held.more.get(ALSO, ("",) * len(said))
-    return Evidence(
-        said,
-        np.array([each.confidence for each in answers], np.float32),
-        np.array(
-            [
-                _same(one, gold, city) or _same(one, other, city)
-                for one, gold, other in zip(said, held.labels, also, strict=True)
-            ]
-        ),
+    answers = Classifier(model).read(held.texts).answers(head)
+    also = held.more.get(ALSO, ("",) * len(answers))
+    return evidence_of(
+        (answer.labels[0], answer.confidence, any(_same(answer.labels[0], each, city) for each in labels))
+        for answer, labels in zip(answers, zip(held.labels, also, strict=True), strict=True)
     )
 
 
