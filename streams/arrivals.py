@@ -9,6 +9,7 @@ from typing import Any
 from routers import inputs
 from routers.life import Facts, Role
 from routers.privacy import mask, mask_answer
+from streams import decoding, envelope, signatures
 from streams import messages as wire
 from streams.keys import KeyRing
 from streams.records import Record
@@ -56,22 +57,22 @@ def read(record: Record, keys: KeyRing) -> Arrival:
     """
     try:
         return _READERS[record.topic](record, keys)
-    except wire.UndecodableError as error:
+    except decoding.UndecodableError as error:
         if error.code == "unknown_schema" and record.topic in (DEMANDS, COMMANDS):
             raise UnknownSchemaError(f"{record.topic}[{record.partition}]@{record.offset}: {error.reason}") from error
         return _broken(record, Problem(error.code, error.reason))
 
 
 def _broken(record: Record, problem: Problem, *, unit: str | None = None, about: str | None = None) -> Arrival:
-    key = wire.text_of(record.key)
-    case_id = key if key and wire.is_demand_id(key) else None
+    key = decoding.text_of(record.key)
+    case_id = key if key and decoding.is_demand_id(key) else None
     # What is echoed to a sender is his own id, or nothing: a header may unfold to megabytes.
-    about = about if about and wire.is_identifier(about) else None
+    about = about if about and decoding.is_identifier(about) else None
     return Arrival(record, "broken", record.place, unit or "unknown", case_id, unit=unit, about=about, problem=problem)
 
 
 def _read_demand(record: Record, _keys: KeyRing) -> Arrival:
-    message = wire.decode(wire.TRIAGED, record.value)
+    message = decoding.decode(wire.TRIAGED, record.value)
     origin = (message.origin.topic, message.origin.partition, message.origin.offset)
     if isinstance(message, wire.TriagedFollowUp):
         input_id = f"{message.channel}:{message.follow_up_id}"
@@ -128,19 +129,19 @@ _FOLLOW_UPS: Mapping[str, Callable[[str, wire.TriagedFollowUp], inputs.Input]] =
 
 def _read_reply(record: Record, keys: KeyRing) -> Arrival:
     value = record.value or b""
-    key_id = wire.header(record.headers, wire.KEY_HEADER)
-    reply_id = wire.header(record.headers, "ce_id")
-    signature = wire.header(record.headers, wire.SIGNATURE_HEADER)
+    key_id = envelope.header(record.headers, envelope.KEY_HEADER)
+    reply_id = envelope.header(record.headers, "ce_id")
+    signature = envelope.header(record.headers, envelope.SIGNATURE_HEADER)
     if not key_id or not reply_id or not signature:
         return _broken(record, Problem("unsigned", "the reply has no key id, no id or no signature"))
     key = keys.get(key_id)
     if key is None:
         return _broken(record, Problem("unknown_key", f"no unit holds the key {key_id[:64]}"))
-    if not wire.signature_holds(key.secret, reply_id, value, signature):
+    if not signatures.signature_holds(key.secret, reply_id, value, signature):
         return _broken(record, Problem("bad_signature", f"not signed by {key.unit}"), unit=key.unit, about=reply_id)
     try:
-        reply = wire.decode(wire.REPLY, value)
-    except wire.UndecodableError as error:
+        reply = decoding.decode(wire.REPLY, value)
+    except decoding.UndecodableError as error:
         return _broken(record, Problem(error.code, error.reason), unit=key.unit, about=reply_id)
     if reply.unit != key.unit or reply.reply_id != reply_id:
         problem = Problem("bad_signature", f"{key.unit} signed in the name of {reply.unit} or under another id")
@@ -180,7 +181,7 @@ _REPLIES: Mapping[type[wire.ReplyBase], Callable[[str, Any], inputs.Input]] = {
 
 
 def _read_command(record: Record, _keys: KeyRing) -> Arrival:
-    message = wire.decode(wire.COMMAND, record.value)
+    message = decoding.decode(wire.COMMAND, record.value)
     given = inputs.ClockRanOut(message.command_id, message.due_at, Role.CLOCK, message.clock, message.generation)
     # Each firing is an input of its own: its generation says whether it still counts, and one that came to
     # nothing must not make a repeat of the next.
@@ -188,8 +189,8 @@ def _read_command(record: Record, _keys: KeyRing) -> Arrival:
 
 
 def _read_letter(record: Record, _keys: KeyRing) -> Arrival:
-    text = wire.header(record.headers, wire.LETTER_HEADER)
-    letter = wire.decode(wire.DEADLETTER, text.encode() if text else None)
+    text = envelope.header(record.headers, envelope.LETTER_HEADER)
+    letter = decoding.decode(wire.DEADLETTER, text.encode() if text else None)
     origin = letter.origin
     return Arrival(
         record,

@@ -30,7 +30,7 @@ from sinks.ledger import (
     Partition,
     StoredEvent,
 )
-from streams import messages as wire
+from streams import originals
 from streams.arrivals import Arrival, Problem, UnknownSchemaError, read
 from streams.cluster import ClusterError
 from streams.contacts import REVEALED, Brought, never_brought
@@ -360,7 +360,7 @@ class Casework:
             draft.known.setdefault(arrival.input_id, KnownInput(disposition, code, arrival.digest))
 
     def _sealed(self, record: Record) -> bytes:
-        return self.seal(wire.letter_bytes(record.value), record.place.encode())
+        return self.seal(originals.letter_bytes(record.value), record.place.encode())
 
     # -- 5 write ------------------------------------------------------------------------------
 

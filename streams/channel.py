@@ -17,18 +17,20 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, NotRequired, TypedDict, Unpack
+from typing import Any, NamedTuple, NotRequired, TypedDict, TypeVar, Unpack
 
 from kafka import TopicPartition
 from pydantic import ValidationError
 
 from routers.demand import Attachment, Contact, DeclaredPlace, DemandKind, Device, SelfHandled
+from streams import decoding, envelope, topics
 from streams import messages as wire
-from streams import topics
 from streams.client import MOST_BYTES, ClientError, Closing, Reader, Recent, Sender, access_of
 from streams.clock import new_id, now
 from streams.kafka_access import KafkaAccess
 from streams.messages import Outcome
+
+M = TypeVar("M")
 
 REMEMBERED = 100_000
 """Submissions whose answers nobody asked for, and outcomes to tell repeats by, at most."""
@@ -225,7 +227,7 @@ class ChannelClient(Closing):
         value = message.encode()
         if len(value) > MOST_BYTES:
             raise ClientError("too_large", f"{about} has {len(value)} bytes; {MOST_BYTES} are taken: shorten it")
-        headers = wire.ce_headers(type(message), about, subject=demand_id, at=at, source=self._source)
+        headers = envelope.ce_headers(type(message), about, subject=demand_id, at=at, source=self._source)
         self._sender.send(demand_id, value, headers, about)
         return about
 
@@ -360,8 +362,8 @@ class ChannelClient(Closing):
             partition = TopicPartition(record.topic, record.partition)
             cursor[partition] = record.offset + 1
             try:
-                outcome = wire.decode(wire.OUTCOME, record.value)
-            except wire.UndecodableError as error:
+                outcome = decoding.decode(wire.OUTCOME, record.value)
+            except decoding.UndecodableError as error:
                 raise ClientError(
                     "unknown_schema", f"an outcome cannot be read ({error}); upgrade this client"
                 ) from error
@@ -375,7 +377,7 @@ def _left(quiet_since: float, timeout: float | None) -> float:
     return min(_POLL, max(0.0, timeout - (time.monotonic() - quiet_since)))
 
 
-def _made(model: type[wire.M], fields: Mapping[str, Any]) -> wire.M:
+def _made(model: type[M], fields: Mapping[str, Any]) -> M:
     """Make a message, or say with the code triage would give why it would be refused.
 
     Raises:
@@ -386,8 +388,8 @@ def _made(model: type[wire.M], fields: Mapping[str, Any]) -> wire.M:
     except ValidationError as error:
         code, reason = "invalid", str(error)
         try:
-            wire.decode(wire.INTAKE, json.dumps({**fields, "type": _type_of(model)}, default=_plain).encode())
-        except wire.UndecodableError as refused:
+            decoding.decode(wire.INTAKE, json.dumps({**fields, "type": _type_of(model)}, default=_plain).encode())
+        except decoding.UndecodableError as refused:
             # What `json.dumps` wrote is no JSON only where a string has half a character in it.
             code = "lone_surrogate" if refused.code == "not_json" else refused.code
             reason = refused.reason

@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from routers.demand import Contact
 from streams.clock import now
+from streams.envelope import rfc3339
 from streams.keys import SigningKeyError, read_private, write_private
-from streams.messages import SealedContact, rfc3339
+from streams.messages import SealedContact
 
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 """RFC 9180, base mode."""

@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, Unpack
 from pydantic import ValidationError
 
 from routers.demand import Contact, Urgency
-from streams import contact_keys, topics
+from streams import contact_keys, decoding, envelope, signatures, topics
 from streams import keys as signing
 from streams import messages as wire
 from streams.client import MOST_BYTES, ClientError, Closing, Reader, Recent, Sender, access_of
@@ -243,22 +243,22 @@ class DepartmentClient(Closing):
     def _take(self, record: Any) -> None:
         """Bring the view up to a record, unless it is older than what is known."""
         headers = record.headers
-        case_id = wire.text_of(record.key) or ""
-        reply_id = wire.header(headers, wire.REPLY_HEADER)
+        case_id = decoding.text_of(record.key) or ""
+        reply_id = envelope.header(headers, envelope.REPLY_HEADER)
         if reply_id is not None:
             self._results[reply_id] = ReplyResult(
-                wire.header(headers, wire.RESULT_HEADER) or "unknown",
-                wire.header(headers, wire.RESULT_TEXT_HEADER) or "",
-                wire.header(headers, "ce_subject"),
+                envelope.header(headers, envelope.RESULT_HEADER) or "unknown",
+                envelope.header(headers, envelope.RESULT_TEXT_HEADER) or "",
+                envelope.header(headers, "ce_subject"),
                 _sealed_contact(headers),
             )
             self._asked[reply_id] = self._unit_of[record.topic]
         key = (self._unit_of[record.topic], case_id)
-        if wire.header(headers, "ce_type") == DeskNotice.ce_type():
+        if envelope.header(headers, "ce_type") == DeskNotice.ce_type():
             self._take_notice(key, _decoded(record.value))
             return
         known = self._seqs.get(key) or self._ended.get(key) or 0
-        sequence = wire.header(headers, wire.SEQUENCE_HEADER) or "0"
+        sequence = envelope.header(headers, envelope.SEQUENCE_HEADER) or "0"
         seq = int(sequence) if sequence.isdecimal() else 0
         if seq <= known:
             return  # published again, overtaken, or the answer to a reply that changed nothing
@@ -395,9 +395,9 @@ class DepartmentClient(Closing):
             raise ClientError("too_large", f"the reply has {len(value)} bytes, {MOST_BYTES} are taken; shorten it")
         key = self._signer(unit)
         headers = [
-            *wire.ce_headers(model, reply_id, subject=case_id, at=moment, source=f"/unit/{unit}"),
-            (wire.KEY_HEADER, key.key_id.encode()),
-            (wire.SIGNATURE_HEADER, wire.sign(key.secret, reply_id, value).encode()),
+            *envelope.ce_headers(model, reply_id, subject=case_id, at=moment, source=f"/unit/{unit}"),
+            (envelope.KEY_HEADER, key.key_id.encode()),
+            (envelope.SIGNATURE_HEADER, signatures.sign(key.secret, reply_id, value).encode()),
         ]
         self._sender.send(case_id, value, headers, reply_id)
         return reply_id
@@ -443,13 +443,13 @@ def in_order(items: Iterable[WorkItem]) -> list[WorkItem]:
 
 def _decoded(value: bytes | None) -> WorkItem | DeskNotice:
     try:
-        return wire.decode(wire.WORK, value)
-    except wire.UndecodableError as error:
+        return decoding.decode(wire.WORK, value)
+    except decoding.UndecodableError as error:
         raise ClientError("unknown_schema", f"a work item cannot be read ({error}); upgrade this client") from error
 
 
-def _sealed_contact(headers: wire.Headers) -> wire.SealedContact | None:
-    text = wire.header(headers, wire.CONTACT_HEADER)
+def _sealed_contact(headers: envelope.Headers) -> wire.SealedContact | None:
+    text = envelope.header(headers, envelope.CONTACT_HEADER)
     try:
         return wire.SealedContact.model_validate_json(text) if text else None
     except ValidationError as error:

@@ -12,7 +12,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from sinks.audit import PartitionLog
-from streams.messages import is_demand_id, text_of
+from streams.decoding import is_demand_id, text_of
 from streams.topics import channel_of
 
 TIMEOUT = 20.0

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streams.clock import monotonic, now
-from streams.messages import rfc3339
+from streams.envelope import rfc3339
 
 KEY_BYTES = 32
 FRESH_SECONDS = 0.2

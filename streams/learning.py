@@ -21,8 +21,8 @@ from routers.reader import Reader
 from routers.tiers import NOTHING, Evidence
 from routers.trust import Standing, Trust
 from sinks.ledger import Output, Partition
+from streams import envelope, topics
 from streams import messages as wire
-from streams import topics
 from streams.casework import HaltError, Publisher
 from streams.clock import PEOPLE
 from streams.cluster import ClusterError
@@ -187,7 +187,7 @@ def notice(city: City, standing: Standing, model: str, now: datetime, *, withhel
 
 def _output(told: wire.DeskNotice) -> Output:
     topic = topics.work(told.unit)
-    headers = wire.ce_headers(wire.DeskNotice, told.notice_id, subject=told.category, at=told.at)
+    headers = envelope.ce_headers(wire.DeskNotice, told.notice_id, subject=told.category, at=told.at)
     key = f"notice/{told.category}".encode()
     return fitting(Output(Partition(topic, 0), told.notice_id, topic, key, told.encode(), tuple(headers)))
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from streams import decoding, envelope
 from streams import messages as wire
 from streams.client import ClientError, Reader, Sender
 from streams.kafka_access import KafkaAccess
@@ -48,10 +49,10 @@ def letters(access: KafkaAccess) -> Iterator[Letter]:
             if time.monotonic() > deadline:
                 raise ClientError("unreachable", f"the dead letters could not be read in {_READ_SECONDS:.0f} s")
             for record in reader.poll(_POLL):
-                text = wire.header(record.headers, wire.LETTER_HEADER)
+                text = envelope.header(record.headers, envelope.LETTER_HEADER)
                 try:
-                    about = wire.decode(wire.DEADLETTER, text.encode() if text else None)
-                except wire.UndecodableError:
+                    about = decoding.decode(wire.DEADLETTER, text.encode() if text else None)
+                except decoding.UndecodableError:
                     continue  # nobody but the pipeline writes here; what is no letter of ours is not shown as one
                 if about.letter_id not in seen:  # a worker that takes over says it again
                     seen.add(about.letter_id)
@@ -90,10 +91,10 @@ def replay(access: KafkaAccess, letter: Letter, original: bytes) -> wire.Origin:
         ClientError: it still cannot be decided on (`again`), or the cluster does not take it.
     """
     try:
-        message = wire.decode(wire.INTAKE, original)
-    except wire.UndecodableError as error:
+        message = decoding.decode(wire.INTAKE, original)
+    except decoding.UndecodableError as error:
         raise ClientError("again", f"it would become a dead letter again: {error.code}") from None
-    headers = wire.ce_headers(type(message), letter.about.letter_id, subject=message.demand_id)
+    headers = envelope.ce_headers(type(message), letter.about.letter_id, subject=message.demand_id)
     sender = Sender(access, "yiwang-deadletters", letter.about.origin.topic)
     try:
         sender.send(message.demand_id, original, headers, letter.about.letter_id)

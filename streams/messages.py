@@ -1,20 +1,17 @@
-"""Every message on the wire, in one place: pydantic models, JSON in UTF-8, CloudEvents 1.0 headers.
+"""Every message on the wire, in one place: pydantic models, JSON in UTF-8.
 
-Binary content mode (CloudEvents Kafka binding 1.0): the value is the data, the attributes
-are headers `ce_<name>`. Readers ignore unknown fields; an unknown `schema` number is an error
-the reader decides on: a dead letter when it came from outside, a halt when it is our own.
+Their headers are made in `streams.envelope`, their signatures in `streams.signatures`; `streams.decoding` reads
+them. Readers ignore unknown fields; an unknown `schema` number is an error the reader decides on: a dead
+letter when it came from outside, a halt when it is our own.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from routers.demand import (
     TEXT_LIMIT,
@@ -32,14 +29,6 @@ from routers.demand import (
     Verdict,
 )
 from routers.life import CaseState, Role
-
-M = TypeVar("M")
-
-Headers = Sequence[tuple[str, bytes]]
-"""Kafka headers as every client library gives them."""
-
-SOURCE = "/yiwang"
-"""CloudEvents source of everything the pipeline itself says."""
 
 IDENTIFIER_BYTES = 128
 """Longest id a sender may make. Kafka itself bounds neither keys nor headers, least of all once they are unfolded."""
@@ -199,7 +188,7 @@ COMMAND: TypeAdapter[ClockDue] = TypeAdapter(ClockDue)
 
 
 class ReplyBase(Message):
-    """What a unit says about one case; signed (`sign`)."""
+    """What a unit says about one case; signed (`streams.signatures`)."""
 
     schema_version: Literal[1] = Field(1, alias="schema")
     reply_id: Identifier
@@ -372,17 +361,6 @@ class DeskNotice(Message):
 Work = Annotated[WorkItem | DeskNotice, Field(discriminator="type")]
 WORK: TypeAdapter[WorkItem | DeskNotice] = TypeAdapter(Work)
 
-SEQUENCE_HEADER = "ce_sequence"
-REPLY_HEADER = "ce_replyid"
-RESULT_HEADER = "ce_result"
-RESULT_TEXT_HEADER = "ce_resulttext"
-"""A record on a work queue that answers a reply says so in these headers: which reply, its
-result (`applied`, `relayed`, or a refusal's code) and the clerk's text. Its value is what the unit
-now has open of that case, or nothing."""
-
-CONTACT_HEADER = "yw_contact"
-"""On the record that answers a `reveal`: the contact as a `SealedContact` in JSON."""
-
 
 class SealedContact(Value):
     """How to reach a citizen, for one unit's eyes: a `Contact` in JSON, sealed with HPKE.
@@ -485,201 +463,3 @@ CE_NOUNS: Mapping[type[Message], str] = {
     DeadLetter: "deadletter",
 }
 """Message to CloudEvents noun; the list of every message there is."""
-
-
-_FIXED_HEADERS = {
-    message: (
-        ("content-type", b"application/json"),
-        ("ce_specversion", b"1.0"),
-        ("ce_type", message.ce_type().encode()),
-    )
-    for message in CE_NOUNS
-}
-
-
-def ce_headers(
-    message_type: type[Message],
-    event_id: str,
-    *,
-    subject: str | None = None,
-    at: datetime | None = None,
-    source: str = SOURCE,
-    **extensions: str,
-) -> list[tuple[str, bytes]]:
-    """Return the CloudEvents 1.0 attributes of a message as Kafka headers (binary mode).
-
-    Args:
-        message_type: gives `ce_type`.
-        event_id: unique within `source`.
-        subject: the case id, usually.
-        at: `ce_time`.
-        source: who says it: a channel, a unit or the pipeline.
-        extensions: further attributes; names lower-case letters and digits only.
-    """
-    pairs = [*_FIXED_HEADERS[message_type], ("ce_id", event_id.encode()), ("ce_source", source.encode())]
-    if subject is not None:
-        pairs.append(("ce_subject", subject.encode()))
-    if at is not None:
-        pairs.append(("ce_time", rfc3339(at).encode()))
-    pairs += [(f"ce_{name}", value.encode()) for name, value in extensions.items()]
-    return pairs
-
-
-@lru_cache(maxsize=256)
-def rfc3339(at: datetime) -> str:
-    """Return a moment as RFC 3339 in UTC with microseconds and `Z`."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def header(headers: Headers | None, name: str) -> str | None:
-    """Return the last header of that name as text, or None; undecodable bytes count as absent."""
-    for key, value in reversed(headers or ()):
-        if key == name and value is not None:
-            try:
-                return bytes(value).decode()
-            except UnicodeDecodeError:
-                return None
-    return None
-
-
-def letter_bytes(value: bytes | None) -> bytes:
-    """Return what a dead letter keeps of an original."""
-    return (value or b"")[:LETTER_BYTES]
-
-
-def letter_size(value: bytes | None) -> int | None:
-    """Return the size of an original that is not kept whole, None for one that is."""
-    return len(value) if value is not None and len(value) > LETTER_BYTES else None
-
-
-def letter_key(key: bytes | None, letter_id: str) -> bytes:
-    """Return the key of a dead letter: its original's, or the letter's own where that is none or could be no id."""
-    return key if key and len(key) <= IDENTIFIER_BYTES else letter_id.encode()
-
-
-def text_of(raw: bytes | None) -> str | None:
-    """Return bytes as text, None when there are none or they are not UTF-8."""
-    try:
-        return raw.decode() if raw is not None else None
-    except UnicodeDecodeError:
-        return None
-
-
-_DEMAND_ID: TypeAdapter[str] = TypeAdapter(DemandId)
-_IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
-
-
-def is_demand_id(text: str) -> bool:
-    """Tell whether a text has the form of a demand id."""
-    return _fits(_DEMAND_ID, text)
-
-
-def is_identifier(text: str) -> bool:
-    """Tell whether a text has the form of an id that senders make."""
-    return _fits(_IDENTIFIER, text)
-
-
-def _fits(form: TypeAdapter[str], text: str) -> bool:
-    try:
-        form.validate_python(text)
-    except ValidationError:
-        return False
-    return True
-
-
-# ---- signatures -----------------------------------------------------------------------------------
-
-LETTER_BYTES = 1_048_588
-"""What a dead letter keeps of its original at most; a compressed record can unfold to far more."""
-
-LETTER_HEADER = "yw_letter"
-"""A dead letter's `DeadLetter` as JSON; its value is the sealed original."""
-
-KEY_HEADER = "yw_key"
-SIGNATURE_HEADER = "yw_signature"
-
-
-def sign(secret: bytes, reply_id: str, value: bytes) -> str:
-    """Return the signature of a reply: hex HMAC-SHA256 (RFC 2104) over its id, a line feed and its bytes."""
-    return hmac.new(secret, reply_id.encode() + b"\n" + value, hashlib.sha256).hexdigest()
-
-
-def signature_holds(secret: bytes, reply_id: str, value: bytes, signature: str) -> bool:
-    """Tell in constant time whether `sign` gives this signature."""
-    return hmac.compare_digest(sign(secret, reply_id, value).encode(), signature.encode())
-
-
-# ---- decoding -------------------------------------------------------------------------------------
-
-
-class UndecodableError(Exception):
-    """A message that cannot be read; `code` is for machines, the text for people."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
-
-
-_FIRST_MISTAKE: Iterable[tuple[tuple[str, ...], str, str, str]] = (
-    # kinds of mistake in pydantic's words, field, words of the message, code
-    (("json_invalid",), "", "hex escape", "lone_surrogate"),  # an escape that UTF-8 cannot hold
-    (("json_invalid",), "", "", "not_json"),
-    (("missing",), "crs", "", "coordinates_without_system"),
-    (("string_too_long", "too_long"), "text", "", "text_too_long"),
-    (("string_too_long", "too_long"), "answer", "", "text_too_long"),
-    (("union_tag_invalid",), "", "", "unknown_type"),
-    (("value_error",), "", "NUL byte", "nul_byte"),
-    (("value_error",), "", "surrogate", "lone_surrogate"),
-    (("value_error", "datetime_parsing", "datetime_from_date_parsing"), "", "is outside", "time_out_of_range"),
-    (("datetime_parsing", "datetime_from_date_parsing"), "", "after 9999", "time_out_of_range"),
-)
-
-
-LARGEST = 2 * 1_048_588
-"""Bytes of the largest value any topic takes. A compressed record may hide more, and is not even parsed."""
-
-_MANY_MISTAKES = 1000
-"""Listing pydantic's mistakes costs 7 µs each, and a list of a megabyte can hold half a million of them."""
-
-
-def decode(adapter: TypeAdapter[M], value: bytes | None) -> M:
-    """Read one message.
-
-    Args:
-        adapter: one of the module's adapters (`INTAKE`, `TRIAGED`, `REPLY`, ...).
-        value: the record's bytes.
-
-    Raises:
-        UndecodableError: with a coded reason; nothing else.
-    """
-    if value is None:
-        raise UndecodableError("empty", "the record has no value")
-    if len(value) > LARGEST:
-        raise UndecodableError("text_too_long", f"the record has {len(value)} bytes, {LARGEST} at most are read")
-    try:
-        return adapter.validate_json(value)
-    except ValidationError as error:
-        raise _reading_error(error) from error
-    except (ValueError, RecursionError) as error:
-        raise UndecodableError("invalid", str(error)[:500]) from error
-
-
-def _reading_error(error: ValidationError) -> UndecodableError:
-    """Turn pydantic's list of mistakes into one code and one short text without any of the data.
-
-    The first mistake names it, unless the schema is unknown: then all others follow from that.
-    """
-    if error.error_count() > _MANY_MISTAKES:
-        return UndecodableError("invalid", f"{error.error_count()} mistakes")
-    mistakes = error.errors(include_url=False, include_input=False, include_context=False)
-    newer = [each for each in mistakes if each["type"] == "literal_error" and each["loc"][-1:] == ("schema",)]
-    first = (newer or mistakes)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    message = (f"{where}: {first['msg']}" if where else first["msg"])[:500]
-    if newer:
-        return UndecodableError("unknown_schema", message)
-    for kinds, field, words, code in _FIRST_MISTAKE:
-        if first["type"] in kinds and words in first["msg"] and field in ("", *first["loc"][-1:]):
-            return UndecodableError(code, message)
-    return UndecodableError("invalid", message)

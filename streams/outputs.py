@@ -16,8 +16,8 @@ from routers.follow import queues
 from routers.life import Case, Event
 from routers.receipt import receipt
 from sinks.ledger import Output
+from streams import envelope, originals, topics
 from streams import messages as wire
-from streams import topics
 from streams.arrivals import Arrival, Problem
 from streams.clock import for_people
 
@@ -133,12 +133,12 @@ class Teller:
             code=problem.code,
             reason=problem.reason[:500],
             demand_id=self.arrival.case_id,
-            size=wire.letter_size(record.value),
+            size=originals.letter_size(record.value),
             at=self.now,
         )
-        headers = wire.ce_headers(wire.DeadLetter, letter.letter_id, subject=self.arrival.case_id, at=self.now)
-        headers.append((wire.LETTER_HEADER, letter.encode()))
-        self._add(topics.DEADLETTERS, wire.letter_key(record.key, letter.letter_id), sealed, headers, None, 0)
+        headers = envelope.ce_headers(wire.DeadLetter, letter.letter_id, subject=self.arrival.case_id, at=self.now)
+        headers.append((envelope.LETTER_HEADER, letter.encode()))
+        self._add(topics.DEADLETTERS, originals.letter_key(record.key, letter.letter_id), sealed, headers, None, 0)
         self.refused(None, problem.code)
 
     # -- texts --------------------------------------------------------------------------------
@@ -189,16 +189,16 @@ class Teller:
         text = self.city.text(key if key in self.city.texts else "reply.other", code=code)
         about = self.arrival.about
         answers = [
-            *([(wire.REPLY_HEADER, about.encode())] if about else []),
-            (wire.RESULT_HEADER, code.encode()),
-            (wire.RESULT_TEXT_HEADER, text.encode()),
+            *([(envelope.REPLY_HEADER, about.encode())] if about else []),
+            (envelope.RESULT_HEADER, code.encode()),
+            (envelope.RESULT_TEXT_HEADER, text.encode()),
         ]
-        return answers if self.contact is None else [*answers, (wire.CONTACT_HEADER, self.contact)]
+        return answers if self.contact is None else [*answers, (envelope.CONTACT_HEADER, self.contact)]
 
     def _record_on_queue(self, unit: str, case: Case | None, answers: Iterable[tuple[str, bytes]]) -> None:
         case_id = case.case_id if case else self.arrival.case_id
         item = work_item(case, unit, self.city) if case else None
-        headers = wire.ce_headers(
+        headers = envelope.ce_headers(
             wire.WorkItem,
             self._next_id(),
             subject=case_id,
@@ -252,7 +252,7 @@ class Teller:
             answer=known.answer if known else None,
             at=self.now,
         )
-        headers = wire.ce_headers(wire.Outcome, message.outcome_id, subject=demand_id, at=self.now)
+        headers = envelope.ce_headers(wire.Outcome, message.outcome_id, subject=demand_id, at=self.now)
         key = (demand_id or self.arrival.input_id).encode()
         self._add(topics.outcome(channel), key, message.encode(), headers, demand_id, message.seq)
 

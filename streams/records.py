@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sinks.ledger import Partition
-from streams.messages import Headers
+from streams.envelope import Headers
 
 
 @dataclass(frozen=True, slots=True)

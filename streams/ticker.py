@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sinks.ledger import DueClock, Ledger, Output, Partition
+from streams import envelope, topics
 from streams import messages as wire
-from streams import topics
 
 BATCH = 500
 """Clocks fired at once: a storm of deadlines must not bury the day's work."""
@@ -84,7 +84,7 @@ def _command(clock: DueClock, now: datetime) -> Output:
         generation=clock.generation,
         due_at=clock.due_at,
     )
-    headers = wire.ce_headers(wire.ClockDue, message.command_id, subject=clock.case_id, at=now)
+    headers = envelope.ce_headers(wire.ClockDue, message.command_id, subject=clock.case_id, at=now)
     return Output(
         Partition(topics.COMMANDS, 0),
         message.command_id,

@@ -12,16 +12,8 @@ from typing import Any, Literal
 
 from routers.city import City
 from routers.demand import TEXT_LIMIT
-from streams.messages import (
-    COMMAND,
-    DEADLETTER,
-    INTAKE,
-    LETTER_HEADER,
-    OUTCOME,
-    REPLY,
-    TRIAGED,
-    WORK,
-)
+from streams.envelope import LETTER_HEADER
+from streams.messages import COMMAND, DEADLETTER, INTAKE, OUTCOME, REPLY, TRIAGED, WORK
 
 Cleanup = Literal["delete", "compact", "compact,delete"]
 

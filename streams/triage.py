@@ -20,8 +20,8 @@ from routers.triage import Seen
 from routers.triage import Triage as Decider
 from sinks.ledger import Output, Partition
 from sinks.vault import Kept, Vault
+from streams import decoding, envelope, originals, topics
 from streams import messages as wire
-from streams import topics
 from streams.arrivals import Problem
 from streams.casework import HaltError, Publisher
 from streams.clock import PEOPLE
@@ -98,11 +98,11 @@ class Triage:
         self.observer.batch(len(records), time.monotonic() - started)
         return {record.source: record.next_offset for record in records}
 
-    def _read(self, record: Record) -> wire.NewDemand | wire.FollowUp | wire.UndecodableError:
+    def _read(self, record: Record) -> wire.NewDemand | wire.FollowUp | decoding.UndecodableError:
         """Return the message of a record, or why it cannot be read."""
         try:
-            return wire.decode(wire.INTAKE, record.value)
-        except wire.UndecodableError as error:
+            return decoding.decode(wire.INTAKE, record.value)
+        except decoding.UndecodableError as error:
             return error
 
     def _see(self, demands: Sequence[wire.NewDemand]) -> dict[int, Seen]:
@@ -116,13 +116,13 @@ class Triage:
     def _triage(
         self,
         record: Record,
-        taken: wire.NewDemand | wire.FollowUp | wire.UndecodableError,
+        taken: wire.NewDemand | wire.FollowUp | decoding.UndecodableError,
         seen: Seen | None,
         work: Work,
     ) -> None:
         channel = topics.channel_of(record.topic) or ""
         self.observer.received(channel, 1)
-        if isinstance(taken, wire.UndecodableError):
+        if isinstance(taken, decoding.UndecodableError):
             self._put_aside(record, channel, None, Problem(taken.code, taken.reason), work)
             return
         try:
@@ -131,7 +131,7 @@ class Triage:
                 self._demand(taken, record, seen, work)
             else:
                 self._follow_up(taken, record, work)
-        except wire.UndecodableError as error:
+        except decoding.UndecodableError as error:
             self._put_aside(record, channel, taken, Problem(error.code, error.reason), work)
         except Exception as error:
             self.own_failures += 1
@@ -148,11 +148,11 @@ class Triage:
             UndecodableError: it belongs elsewhere.
         """
         if message.channel not in self.city.channels:
-            raise wire.UndecodableError("unknown_channel", f"{message.channel} is no channel of this city")
+            raise decoding.UndecodableError("unknown_channel", f"{message.channel} is no channel of this city")
         if message.channel != channel:
-            raise wire.UndecodableError("wrong_channel", f"{message.channel} is not {channel}, whose topic this is")
+            raise decoding.UndecodableError("wrong_channel", f"{message.channel} is not {channel}, whose topic this is")
         if record.key is not None and record.key != message.demand_id.encode():
-            raise wire.UndecodableError("wrong_key", "the Kafka key is not the demand id")
+            raise decoding.UndecodableError("wrong_key", "the Kafka key is not the demand id")
 
     def _demand(self, message: wire.NewDemand, record: Record, seen: Seen | None, work: Work) -> None:
         now = self.now()
@@ -180,7 +180,7 @@ class Triage:
             city_version=self.city.version,
         )
         work.kept.append(kept)
-        headers = wire.ce_headers(wire.TriagedDemand, record.place, subject=message.demand_id, at=now)
+        headers = envelope.ce_headers(wire.TriagedDemand, record.place, subject=message.demand_id, at=now)
         work.add(record, topics.DEMANDS, message.demand_id.encode(), triaged.encode(), headers)
         self.observer.triaged(str(decided.verdict.ruling))
 
@@ -200,7 +200,7 @@ class Triage:
         )
         if text is not None:
             work.kept.append(_kept(message, record))
-        headers = wire.ce_headers(wire.TriagedFollowUp, record.place, subject=message.demand_id, at=self.now())
+        headers = envelope.ce_headers(wire.TriagedFollowUp, record.place, subject=message.demand_id, at=self.now())
         work.add(record, topics.DEMANDS, message.demand_id.encode(), triaged.encode(), headers)
 
     def _put_aside(
@@ -211,8 +211,10 @@ class Triage:
         problem: Problem,
         work: Work,
     ) -> None:
-        key = wire.text_of(record.key)
-        demand_id = message.demand_id if message else (key if key and wire.is_demand_id(key) else _named(record.value))
+        key = decoding.text_of(record.key)
+        demand_id = (
+            message.demand_id if message else (key if key and decoding.is_demand_id(key) else _named(record.value))
+        )
         now = self.now()
         letter = wire.DeadLetter(
             letter_id=f"letter/{record.place}",
@@ -222,14 +224,14 @@ class Triage:
             reason=problem.reason[:500],
             demand_id=demand_id,
             channel=channel,
-            size=wire.letter_size(record.value),
+            size=originals.letter_size(record.value),
             at=now,
         )
-        headers = wire.ce_headers(wire.DeadLetter, letter.letter_id, subject=demand_id, at=now)
-        headers.append((wire.LETTER_HEADER, letter.encode()))
-        sealed = self.vault.seal(wire.letter_bytes(record.value), context=record.place.encode())
+        headers = envelope.ce_headers(wire.DeadLetter, letter.letter_id, subject=demand_id, at=now)
+        headers.append((envelope.LETTER_HEADER, letter.encode()))
+        sealed = self.vault.seal(originals.letter_bytes(record.value), context=record.place.encode())
         named = demand_id.encode() if demand_id else record.key
-        work.add(record, topics.DEADLETTERS, wire.letter_key(named, letter.letter_id), sealed, headers)
+        work.add(record, topics.DEADLETTERS, originals.letter_key(named, letter.letter_id), sealed, headers)
         self.observer.dead_letter("triage", problem.code)
 
 
@@ -274,4 +276,4 @@ def _named(value: bytes | None) -> str | None:
     except (ValueError, RecursionError):
         return None
     named = found.get("demand_id") if isinstance(found, dict) else None
-    return named if isinstance(named, str) and wire.is_demand_id(named) else None
+    return named if isinstance(named, str) and decoding.is_demand_id(named) else None

@@ -26,7 +26,7 @@ from sqlalchemy import text
 
 from sinks.audit import AuditReport, audit
 from sinks.database import open_engine
-from streams import faults, kafka_child, process
+from streams import decoding, envelope, faults, kafka_child, process
 from streams import messages as wire
 from streams.channel import ChannelClient
 from streams.client import Reader
@@ -94,12 +94,12 @@ class Told:
     @property
     def id(self) -> str:
         """The CloudEvents id: what is published twice has the same."""
-        return wire.header(self.headers, "ce_id") or ""
+        return envelope.header(self.headers, "ce_id") or ""
 
     @property
     def number(self) -> int:
         """The sequence number of the case it shows; 0 for the answer to a reply about no case."""
-        return int(wire.header(self.headers, wire.SEQUENCE_HEADER) or "0")
+        return int(envelope.header(self.headers, envelope.SEQUENCE_HEADER) or "0")
 
 
 @dataclass
@@ -316,7 +316,7 @@ class Installation:
             assert same(seen.setdefault(each.id, each), each), f"{each.id} says two things"
         told = defaultdict(list)
         for each in seen.values():
-            message = wire.decode(wire.OUTCOME, each.value)
+            message = decoding.decode(wire.OUTCOME, each.value)
             told[message.demand_id or ""].append(message)
         return told
 

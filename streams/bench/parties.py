@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from streams import envelope, signatures
 from streams import messages as wire
 from streams.keys import UnitKey
 from streams.topics import REPLIES, intake
@@ -22,7 +23,7 @@ class UnplayableError(Exception):
 
 def submission(demand: wire.NewDemand) -> Sent:
     """Return the message with which a channel submits a demand."""
-    headers = wire.ce_headers(
+    headers = envelope.ce_headers(
         wire.NewDemand,
         demand.demand_id,
         subject=demand.demand_id,
@@ -101,9 +102,9 @@ class Departments:
         if key is None:
             key = self._keys[reply.unit] = self.key_of(reply.unit)
         value = reply.encode()
-        headers = wire.ce_headers(
+        headers = envelope.ce_headers(
             type(reply), reply.reply_id, subject=reply.case_id, at=reply.at, source=f"/unit/{reply.unit}"
         )
-        headers.append((wire.KEY_HEADER, key.key_id.encode()))
-        headers.append((wire.SIGNATURE_HEADER, wire.sign(key.secret, reply.reply_id, value).encode()))
+        headers.append((envelope.KEY_HEADER, key.key_id.encode()))
+        headers.append((envelope.SIGNATURE_HEADER, signatures.sign(key.secret, reply.reply_id, value).encode()))
         return REPLIES, reply.case_id.encode(), value, headers

@@ -20,8 +20,9 @@ from routers.receipt import parse_receipt
 from streams.cli.common import Data, Json, Kafka, find, settings_of, show
 from streams.cli.errors import DONE, NO, UNREACHABLE, WRONG, Stop
 from streams.clock import for_people, now
+from streams.decoding import is_demand_id
 from streams.department import Change, DepartmentClient, in_order
-from streams.messages import DeskNotice, WorkItem, is_demand_id
+from streams.messages import DeskNotice, WorkItem
 
 app = typer.Typer(
     add_completion=False,

@@ -22,7 +22,8 @@ from streams.cli.common import Data, Installation, Json, find, progress, setting
 from streams.cli.databases import opened_ledger, opened_vault
 from streams.cli.errors import NO, WRONG, Stop
 from streams.clock import now
-from streams.messages import is_demand_id, rfc3339
+from streams.decoding import is_demand_id
+from streams.envelope import rfc3339
 
 app = typer.Typer(
     add_completion=False,

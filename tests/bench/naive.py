@@ -29,7 +29,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from mode.loop import use as use_loop
 
-from streams import clock, kafka_child
+from streams import clock, envelope, kafka_child, signatures
 from streams import messages as wire
 
 PARTITIONS = 4
@@ -78,7 +78,7 @@ _EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?)"
 
 
 def _at() -> str:
-    return wire.rfc3339(clock.now())
+    return envelope.rfc3339(clock.now())
 
 
 def make_app(bootstrap: str, prefix: str, store: Store, folder: Path) -> faust.App:
@@ -161,8 +161,8 @@ def _add_reply_stage(app: faust.App, topic: Mapping[str, Any], store: Store, rep
         async for event in stream.events():
             key, value = event.key, event.value
             reply = wire.REPLY.validate_json(value)
-            signature = dict(event.headers)[wire.SIGNATURE_HEADER].decode()
-            if not wire.signature_holds(SECRET, reply.reply_id, value, signature):
+            signature = dict(event.headers)[envelope.SIGNATURE_HEADER].decode()
+            if not signatures.signature_holds(SECRET, reply.reply_id, value, signature):
                 continue
             store.write(
                 ("UPDATE demand SET stage = ? WHERE id = ?", (state, key.decode())),
@@ -332,7 +332,9 @@ def _reply(producer: Producer, prefix: str, case_id: str, queue: str) -> None:
 
 def _send(producer: Producer, prefix: str, reply: wire.AnyReply) -> None:
     value = reply.encode()
-    headers: list[tuple[str, str | bytes | None]] = [(wire.SIGNATURE_HEADER, wire.sign(SECRET, reply.reply_id, value))]
+    headers: list[tuple[str, str | bytes | None]] = [
+        (envelope.SIGNATURE_HEADER, signatures.sign(SECRET, reply.reply_id, value))
+    ]
     producer.produce(prefix + reply.action, value, reply.case_id.encode(), headers=headers)
 
 

@@ -11,13 +11,14 @@ from confluent_kafka import Producer
 from typer.testing import CliRunner
 
 from routers.demand import TEXT_LIMIT
-from streams import cli, keys, topics
+from streams import cli, envelope, keys, signatures, topics
 from streams import messages as wire
 from streams.channel import ChannelClient
 from streams.client import ClientError
 from streams.clock import new_id, now
 from streams.department import DepartmentClient
-from streams.messages import Outcome, rfc3339
+from streams.envelope import rfc3339
+from streams.messages import Outcome
 from tests.installation import DESK, LAMPS, SECONDS, STREETLIGHT, Installation, installation, until
 from tests.kafka_fixture import CHOICE
 
@@ -42,7 +43,7 @@ class Post:
         )
 
     def send(
-        self, topic: str, value: bytes | None, key: bytes | None = None, headers: wire.Headers = ()
+        self, topic: str, value: bytes | None, key: bytes | None = None, headers: envelope.Headers = ()
     ) -> wire.Origin:
         places: list[Any] = []
         self._producer.produce(
@@ -82,11 +83,11 @@ class Street(NamedTuple):
         key = keys.current(self.town.keys, str(forged.get("unit", message.unit)))
         secret = forged.get("secret", key.secret)
         assert isinstance(secret, bytes)
-        signature = wire.sign(secret, message.reply_id, message.encode() if value is None else value)
+        signature = signatures.sign(secret, message.reply_id, message.encode() if value is None else value)
         return [
-            *wire.ce_headers(type(message), message.reply_id, subject=message.case_id),
-            (wire.KEY_HEADER, key.key_id.encode()),
-            (wire.SIGNATURE_HEADER, signature.encode()),
+            *envelope.ce_headers(type(message), message.reply_id, subject=message.case_id),
+            (envelope.KEY_HEADER, key.key_id.encode()),
+            (envelope.SIGNATURE_HEADER, signature.encode()),
         ]
 
     def reply(self, message: wire.ReplyBase, *, value: bytes | None = None, **forged: str | bytes) -> str:
@@ -359,7 +360,7 @@ def test_the_largest_work_item_that_notes_can_make_still_fits_its_queue(street: 
 def test_a_record_that_unfolds_to_megabytes_in_its_key_or_headers_stops_nobody(street: Street) -> None:
     """What a broker refuses from us would be refused again at every start."""
     key = keys.current(street.town.keys, LAMPS)
-    headers = [("ce_id", b"x" * FLOOD), (wire.KEY_HEADER, key.key_id.encode()), (wire.SIGNATURE_HEADER, b"00")]
+    headers = [("ce_id", b"x" * FLOOD), (envelope.KEY_HEADER, key.key_id.encode()), (envelope.SIGNATURE_HEADER, b"00")]
     before = bad_signatures(street.town)
     street.post.send(topics.REPLIES, b"x", b"k" * FLOOD, headers)
     street.heard(street.post.send(topics.intake("app"), b"x", b"k" * FLOOD))

@@ -17,7 +17,7 @@ from kafka.net.inet import KafkaNetSocket
 
 from routers.demand import ResolvedPlace
 from routers.life import CaseState, Role
-from streams import keys, topics
+from streams import decoding, envelope, keys, signatures, topics
 from streams import messages as wire
 from streams.broker import EmbeddedKafka
 from streams.channel import ChannelClient
@@ -62,14 +62,14 @@ class Town:
     def queue(self, unit: str, case_id: str, seq: int, *, gone: bool = False, reply: str | None = None) -> None:
         """Put a record on a unit's queue, as casework does."""
         headers: list[tuple[str, str | bytes | None]] = [
-            (wire.SEQUENCE_HEADER, str(seq).encode()),
+            (envelope.SEQUENCE_HEADER, str(seq).encode()),
             ("ce_subject", case_id.encode()),
         ]
         if reply is not None:
             headers += [
-                (wire.REPLY_HEADER, reply.encode()),
-                (wire.RESULT_HEADER, b"applied"),
-                (wire.RESULT_TEXT_HEADER, "已受理".encode()),
+                (envelope.REPLY_HEADER, reply.encode()),
+                (envelope.RESULT_HEADER, b"applied"),
+                (envelope.RESULT_TEXT_HEADER, "已受理".encode()),
             ]
         value = None if gone else item(unit, case_id, seq).encode()
         self.producer.produce(topics.work(unit), value, case_id.encode(), headers=headers)
@@ -90,7 +90,7 @@ class Town:
             text="话",
             at=now(),
         )
-        headers: Any = wire.ce_headers(wire.DeskNotice, told.notice_id, subject=told.category, at=told.at)
+        headers: Any = envelope.ce_headers(wire.DeskNotice, told.notice_id, subject=told.category, at=told.at)
         self.producer.produce(topics.work(self.unit), told.encode(), b"notice/0505", headers=headers)
         assert self.producer.flush(WAIT) == 0
 
@@ -181,7 +181,7 @@ def test_a_demand_lies_on_intake_under_its_id_with_cloudevents_headers(town: Tow
     assert headers["ce_type"] == b"cn.yiwang.demand.submitted.v1"
     assert headers["ce_source"] == f"/channel/{town.channel}".encode()
     assert headers["ce_specversion"] == b"1.0"
-    message = wire.decode(wire.INTAKE, record.value())
+    message = decoding.decode(wire.INTAKE, record.value())
     assert isinstance(message, wire.NewDemand)
     assert (message.text, message.title, message.created_at) == ("滨河路口路灯不亮", "路灯", said)
     assert message.contact is not None
@@ -326,13 +326,13 @@ def test_a_reply_is_keyed_by_its_case_and_signed_over_its_bytes(
 
     headers = dict(record.headers())
     key = keys.current(tmp_path, town.unit)
-    signature = headers[wire.SIGNATURE_HEADER].decode()
-    assert headers[wire.KEY_HEADER].decode() == key.key_id
+    signature = headers[envelope.SIGNATURE_HEADER].decode()
+    assert headers[envelope.KEY_HEADER].decode() == key.key_id
     assert headers["ce_id"].decode() == reply_id
     assert headers["ce_source"].decode() == f"/unit/{town.unit}"
-    assert wire.signature_holds(key.secret, reply_id, record.value(), signature)
-    assert not wire.signature_holds(key.secret, reply_id, record.value() + b" ", signature)
-    answer = wire.decode(wire.REPLY, record.value())
+    assert signatures.signature_holds(key.secret, reply_id, record.value(), signature)
+    assert not signatures.signature_holds(key.secret, reply_id, record.value() + b" ", signature)
+    answer = decoding.decode(wire.REPLY, record.value())
     assert isinstance(answer, wire.Answer)
     assert (answer.unit, answer.by, answer.text, answer.result) == (town.unit, "李工", "已修复", "solved")
 
@@ -352,7 +352,7 @@ def test_every_reply_kind_is_one_the_pipeline_reads(town: Town, desk: Department
     ]
     desk.flush()
 
-    found = [wire.decode(wire.REPLY, each.value()) for each in town.read(topics.REPLIES, case)]
+    found = [decoding.decode(wire.REPLY, each.value()) for each in town.read(topics.REPLIES, case)]
 
     assert [each.reply_id for each in found] == sent
     assert [each.action for each in found] == [
@@ -374,7 +374,7 @@ def test_a_rotated_key_signs_the_next_reply(town: Town, desk: DepartmentClient, 
     desk.accept(case, unit=town.unit)
     desk.flush()
 
-    used = [dict(each.headers())[wire.KEY_HEADER].decode() for each in town.read(topics.REPLIES, case)]
+    used = [dict(each.headers())[envelope.KEY_HEADER].decode() for each in town.read(topics.REPLIES, case)]
 
     assert used == [f"{town.unit}.1", fresh.key_id]
 

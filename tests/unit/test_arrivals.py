@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from routers import inputs
 from routers.life import Role
-from streams import keys, schemas, topics
+from streams import decoding, envelope, keys, schemas, signatures, topics
 from streams import messages as wire
 from streams.arrivals import Arrival, Problem, UnknownSchemaError, read
 from streams.keys import KeyRing, UnitKey
@@ -34,7 +34,9 @@ def encoded(message: type[wire.Message], **changes: Any) -> bytes:
 CASE: str = example(wire.Accept)["case_id"]
 
 
-def record(topic: str, value: bytes | None, headers: wire.Headers = (), *, key: bytes | None = CASE.encode()) -> Record:
+def record(
+    topic: str, value: bytes | None, headers: envelope.Headers = (), *, key: bytes | None = CASE.encode()
+) -> Record:
     return Record(topic, 3, 77, key, value, headers, NINE.timestamp())
 
 
@@ -49,8 +51,8 @@ class Staff:
         key: UnitKey = self.keys[unit]
         given_headers = {
             "ce_id": reply_id,
-            wire.KEY_HEADER: key.key_id,
-            wire.SIGNATURE_HEADER: wire.sign(key.secret, reply_id, value),
+            envelope.KEY_HEADER: key.key_id,
+            envelope.SIGNATURE_HEADER: signatures.sign(key.secret, reply_id, value),
         } | forged
         return [(name, text.encode()) for name, text in given_headers.items() if text is not None]
 
@@ -163,10 +165,10 @@ def test_each_firing_of_a_clock_is_an_input_of_its_own_and_speaks_of_one_generat
 
 
 def test_a_letter_is_read_from_its_header_and_counts_for_its_intake_record(staff: Staff) -> None:
-    headers = [(wire.LETTER_HEADER, encoded(wire.DeadLetter))]
+    headers = [(envelope.LETTER_HEADER, encoded(wire.DeadLetter))]
     arrival = read(record(topics.DEADLETTERS, b"sealed", headers), staff.ring)
     assert arrival.kind == "dead_letter"
-    assert arrival.letter == wire.decode(wire.DEADLETTER, encoded(wire.DeadLetter))
+    assert arrival.letter == decoding.decode(wire.DEADLETTER, encoded(wire.DeadLetter))
     assert arrival.input_id == "letter/intake.app/2/1042"
     assert (arrival.origin, arrival.channel) == (("intake.app", 2, 1042), "app")
     assert (arrival.given, arrival.problem) == (None, None)
@@ -174,7 +176,7 @@ def test_a_letter_is_read_from_its_header_and_counts_for_its_intake_record(staff
 
 @pytest.mark.parametrize("letter", [None, b"", b"{}", b"\xff"])
 def test_a_letter_without_its_header_is_a_problem(staff: Staff, letter: bytes | None) -> None:
-    headers = [] if letter is None else [(wire.LETTER_HEADER, letter)]
+    headers = [] if letter is None else [(envelope.LETTER_HEADER, letter)]
     assert refused(read(record(topics.DEADLETTERS, b"sealed", headers), staff.ring)) in {"empty", "invalid"}
 
 
@@ -234,7 +236,7 @@ def test_two_units_may_use_the_same_id_of_a_reply(staff: Staff) -> None:
     assert ids == {"U-LIGHT:r1", "U-ROAD:r1"}
 
 
-@pytest.mark.parametrize("missing", ["ce_id", wire.KEY_HEADER, wire.SIGNATURE_HEADER])
+@pytest.mark.parametrize("missing", ["ce_id", envelope.KEY_HEADER, envelope.SIGNATURE_HEADER])
 @pytest.mark.parametrize("left", [None, ""])
 def test_a_reply_without_a_signature_is_nobodys(staff: Staff, missing: str, left: str | None) -> None:
     arrival = staff.say(encoded(wire.Accept), "light-0001", LAMPS, **{missing: left})
@@ -244,7 +246,7 @@ def test_a_reply_without_a_signature_is_nobodys(staff: Staff, missing: str, left
 
 @pytest.mark.parametrize("key_id", ["U-LIGHT.9", "U-MOON.1", "../U-LIGHT.1", "U-LIGHT", "签名"])
 def test_a_key_that_nobody_holds_is_nobodys(staff: Staff, key_id: str) -> None:
-    arrival = staff.say(encoded(wire.Accept), "light-0001", **{wire.KEY_HEADER: key_id})
+    arrival = staff.say(encoded(wire.Accept), "light-0001", **{envelope.KEY_HEADER: key_id})
     assert refused(arrival) == "unknown_key"
     assert arrival.unit is None
 
@@ -252,8 +254,8 @@ def test_a_key_that_nobody_holds_is_nobodys(staff: Staff, key_id: str) -> None:
 def test_a_forged_reply_is_told_to_the_unit_whose_key_it_names(staff: Staff) -> None:
     value = encoded(wire.Accept)
     forgeries = (
-        staff.say(value, "light-0001", **{wire.SIGNATURE_HEADER: "0" * 64}),
-        staff.say(value, "light-0001", **{wire.SIGNATURE_HEADER: "签名"}),
+        staff.say(value, "light-0001", **{envelope.SIGNATURE_HEADER: "0" * 64}),
+        staff.say(value, "light-0001", **{envelope.SIGNATURE_HEADER: "签名"}),
         staff.say(value, "light-0001", ce_id="light-0002"),
         read(record(topics.REPLIES, value + b" ", staff.signed(value, "light-0001")), staff.ring),
         read(record(topics.REPLIES, None, staff.signed(value, "light-0001")), staff.ring),
@@ -295,7 +297,7 @@ def test_a_signed_reply_that_cannot_be_read_is_told_to_its_unit(staff: Staff, va
     value=st.none() | st.binary(max_size=60),
     headers=st.lists(
         st.tuples(
-            st.sampled_from(["ce_id", wire.KEY_HEADER, wire.SIGNATURE_HEADER, wire.LETTER_HEADER]),
+            st.sampled_from(["ce_id", envelope.KEY_HEADER, envelope.SIGNATURE_HEADER, envelope.LETTER_HEADER]),
             st.binary(max_size=20) | st.just(b"U-LIGHT.1"),
         ),
         max_size=5,

@@ -23,7 +23,7 @@ from sinks.ledger import Batch, DueClock, Ledger, LedgerUnavailableError, Output
 from sinks.schema import migrate
 from sinks.tables import utc_text
 from streams import casework as module
-from streams import keys, outputs, topics
+from streams import decoding, envelope, keys, outputs, signatures, topics
 from streams import messages as wire
 from streams.casework import OWN_FAILURES, Casework, HaltError, RefusedError
 from streams.cluster import ClusterError
@@ -74,17 +74,20 @@ class Broker:
         return [each for each in self.effects.values() if each.topic == topic]
 
     def outcomes(self, channel: str = "app") -> list[wire.Outcome]:
-        return [wire.decode(wire.OUTCOME, each.value) for each in self.on(topics.outcome(channel))]
+        return [decoding.decode(wire.OUTCOME, each.value) for each in self.on(topics.outcome(channel))]
 
     def results(self, unit: str) -> dict[str, str]:
         """What the unit was told of its replies, by their ids."""
         headers = [each.headers for each in self.on(topics.work(unit))]
-        named = [(wire.header(each, wire.REPLY_HEADER), wire.header(each, wire.RESULT_HEADER)) for each in headers]
+        named = [
+            (envelope.header(each, envelope.REPLY_HEADER), envelope.header(each, envelope.RESULT_HEADER))
+            for each in headers
+        ]
         return {reply: result for reply, result in named if reply is not None and result is not None}
 
     def letters(self) -> list[wire.DeadLetter]:
-        found = (wire.header(each.headers, wire.LETTER_HEADER) for each in self.on(topics.DEADLETTERS))
-        return [wire.decode(wire.DEADLETTER, each.encode()) for each in found if each]
+        found = (envelope.header(each.headers, envelope.LETTER_HEADER) for each in self.on(topics.DEADLETTERS))
+        return [decoding.decode(wire.DEADLETTER, each.encode()) for each in found if each]
 
 
 class Counts:
@@ -149,7 +152,7 @@ class Office:
         return f"01KJ0000000000000000{next(self._number):06d}"
 
     def record(
-        self, topic: str, key: str, value: bytes | None, headers: wire.Headers = (), *, partition: int = 0
+        self, topic: str, key: str, value: bytes | None, headers: envelope.Headers = (), *, partition: int = 0
     ) -> Record:
         place = Partition(topic, partition)
         offset = self._ends[place]
@@ -200,11 +203,11 @@ class Office:
         """A reply as its unit's client sends it; `signer` and `forged` (secret, key, about) are the liar's."""
         key = keys.current(self.keys, signer or message.unit)
         about = forged.get("about", message.reply_id)
-        signature = wire.sign(forged.get("secret", key.secret), message.reply_id, message.encode())
+        signature = signatures.sign(forged.get("secret", key.secret), message.reply_id, message.encode())
         headers = [
-            *wire.ce_headers(type(message), about, subject=message.case_id),
-            (wire.KEY_HEADER, forged.get("key", key.key_id).encode()),
-            (wire.SIGNATURE_HEADER, signature.encode()),
+            *envelope.ce_headers(type(message), about, subject=message.case_id),
+            (envelope.KEY_HEADER, forged.get("key", key.key_id).encode()),
+            (envelope.SIGNATURE_HEADER, signature.encode()),
         ]
         return self.record(topics.REPLIES, message.case_id, message.encode(), headers, partition=partition)
 
@@ -567,7 +570,7 @@ def reveal(office: Office, case_id: str, reply_id: str = "r1", **said: Any) -> R
 
 
 def contacts_told(office: Office, unit: str = LAMPS) -> list[str]:
-    told = [wire.header(each.headers, wire.CONTACT_HEADER) for each in office.broker.on(topics.work(unit))]
+    told = [envelope.header(each.headers, envelope.CONTACT_HEADER) for each in office.broker.on(topics.work(unit))]
     return [each for each in told if each is not None]
 
 
@@ -796,7 +799,7 @@ def test_a_forged_dead_letter_names_nothing_long(office: Office) -> None:
         {"code": "x" * 2**20},
         {"origin": place | {"topic": "x" * 2**20}},
     ]
-    headers = [[(wire.LETTER_HEADER, json.dumps(letter | {"channel": "app"} | each).encode())] for each in floods]
+    headers = [[(envelope.LETTER_HEADER, json.dumps(letter | {"channel": "app"} | each).encode())] for each in floods]
     office.worker().transact([office.record(topics.DEADLETTERS, "k", b"", each) for each in headers])
     assert [each.code for each in office.broker.letters()] == ["invalid"] * len(floods)
 

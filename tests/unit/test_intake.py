@@ -8,8 +8,7 @@ import pytest
 
 from routers.triage import Triage as Decider
 from sinks.ledger import Output
-from streams import messages as wire
-from streams import topics
+from streams import envelope, topics
 from streams.records import Record
 from streams.triage import Triage
 from tests.cities import qinglan
@@ -53,4 +52,4 @@ def test_a_dead_letter_keeps_the_short_key_of_its_original() -> None:
     desk.triage.settle([Record(topics.intake("app"), 2, 7, b"\xff2026-0001", b"junk", (), 0.0)])
     (letter,) = desk.log
     assert letter.key == b"\xff2026-0001"
-    assert wire.header(letter.headers, "ce_subject") is None
+    assert envelope.header(letter.headers, "ce_subject") is None

@@ -17,8 +17,8 @@ from routers.tiers import NEVER, NOTHING, Evidence, evidence_of
 from sinks.database import LedgerUnavailableError
 from sinks.ledger import Output
 from sinks.metrics import Metrics
+from streams import decoding, envelope, topics
 from streams import messages as wire
-from streams import topics
 from streams.casework import HaltError
 from streams.learning import PAUSE, Learner
 from tests.cities import qinglan
@@ -79,7 +79,7 @@ class Town:
         self.turn(learner)
 
     def notices(self) -> list[wire.DeskNotice]:
-        told = [wire.decode(wire.WORK, each.value) for each in self.log]
+        told = [decoding.decode(wire.WORK, each.value) for each in self.log]
         return [each for each in told if isinstance(each, wire.DeskNotice)]
 
     def withheld(self, category: str = LAMPS) -> float | None:
@@ -107,7 +107,7 @@ def test_a_category_that_breaks_its_promise_goes_to_the_desk_and_the_desk_is_tol
     assert "99.5%" in told.text
     (output,) = town.log
     assert (output.topic, output.key) == (topics.work(DESK), b"notice/0505")
-    assert wire.header(output.headers, "ce_id") == told.notice_id == "notice/0505/dispatch_withheld/2026-11-23"
+    assert envelope.header(output.headers, "ce_id") == told.notice_id == "notice/0505/dispatch_withheld/2026-11-23"
 
 
 def test_it_is_given_back_when_outcomes_keep_the_promise_again_and_the_desk_is_told(town: Town) -> None:

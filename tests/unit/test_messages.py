@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from routers.demand import TEXT_LIMIT, CoordinateSystem, Demand
+from streams import decoding, envelope, schemas, signatures
 from streams import messages as wire
-from streams import schemas
 from streams.clock import PEOPLE
 from streams.topics import REGISTRY
 
@@ -60,9 +60,9 @@ def example(message: type[wire.Message]) -> dict[str, Any]:
     return read
 
 
-def problem(adapter: TypeAdapter[Any], value: bytes | None) -> wire.UndecodableError:
-    with pytest.raises(wire.UndecodableError) as caught:
-        wire.decode(adapter, value)
+def problem(adapter: TypeAdapter[Any], value: bytes | None) -> decoding.UndecodableError:
+    with pytest.raises(decoding.UndecodableError) as caught:
+        decoding.decode(adapter, value)
     return caught.value
 
 
@@ -100,10 +100,10 @@ def _members(adapter: TypeAdapter[Any]) -> list[dict[str, str]]:
 def test_an_example_is_read_and_written_again_byte_by_byte(message: type[wire.Message]) -> None:
     text = (schemas.EXAMPLES / schemas.file_name(message)).read_text()
     sent = json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":")).encode()
-    read = wire.decode(adapter_of(message), text.encode())
+    read = decoding.decode(adapter_of(message), text.encode())
     assert type(read) is message
     assert read.encode() == sent
-    assert wire.decode(adapter_of(message), sent) == read
+    assert decoding.decode(adapter_of(message), sent) == read
     assert schemas.example_text(read) == text
 
 
@@ -125,7 +125,7 @@ def test_what_a_later_version_adds_is_ignored(message: type[wire.Message]) -> No
     older = example(message)
     newer = {**older, "mood": {"angry": True}, "zz": [1, 2]}
     adapter = adapter_of(message)
-    assert wire.decode(adapter, json.dumps(newer).encode()) == wire.decode(adapter, json.dumps(older).encode())
+    assert decoding.decode(adapter, json.dumps(newer).encode()) == decoding.decode(adapter, json.dumps(older).encode())
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=name)
@@ -161,7 +161,7 @@ def test_schemas_are_exported_where_they_changed_only(tmp_path: Path, capsys: py
 
 
 def test_headers_are_cloudevents_in_binary_mode_to_the_byte() -> None:
-    headers = wire.ce_headers(
+    headers = envelope.ce_headers(
         wire.WorkItem, "demands/2/877/0", subject=CASE, at=NINE.replace(microsecond=250), sequence="7"
     )
     assert headers == [
@@ -174,11 +174,11 @@ def test_headers_are_cloudevents_in_binary_mode_to_the_byte() -> None:
         ("ce_time", b"2026-03-02T01:00:00.000250Z"),
         ("ce_sequence", b"7"),
     ]
-    assert headers[-1][0] == wire.SEQUENCE_HEADER
+    assert headers[-1][0] == envelope.SEQUENCE_HEADER
 
 
 def test_a_sender_names_itself_and_leaves_out_what_it_does_not_know() -> None:
-    headers = dict(wire.ce_headers(wire.Urge, "u1", source="/channels/app"))
+    headers = dict(envelope.ce_headers(wire.Urge, "u1", source="/channels/app"))
     assert headers["ce_source"] == b"/channels/app"
     assert headers["ce_type"] == b"cn.yiwang.demand.urged.v1"
     assert not headers.keys() & {"ce_subject", "ce_time"}
@@ -191,7 +191,7 @@ def test_types_are_unique_and_fit_the_header() -> None:
 
 
 def test_times_are_told_in_utc_whatever_the_zone() -> None:
-    assert wire.rfc3339(NINE.astimezone(PEOPLE)) == wire.rfc3339(NINE) == "2026-03-02T01:00:00Z"
+    assert envelope.rfc3339(NINE.astimezone(PEOPLE)) == envelope.rfc3339(NINE) == "2026-03-02T01:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -207,13 +207,13 @@ def test_times_are_told_in_utc_whatever_the_zone() -> None:
     ],
 )
 def test_the_last_header_of_a_name_counts(headers: Any, found: str | None) -> None:
-    assert wire.header(headers, "ce_id") == found
+    assert envelope.header(headers, "ce_id") == found
 
 
 def test_bytes_that_are_no_text_are_none() -> None:
-    assert wire.text_of(None) is None
-    assert wire.text_of(b"\xff") is None
-    assert wire.text_of("诉求".encode()) == "诉求"
+    assert decoding.text_of(None) is None
+    assert decoding.text_of(b"\xff") is None
+    assert decoding.text_of("诉求".encode()) == "诉求"
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_bytes_that_are_no_text_are_none() -> None:
     ],
 )
 def test_a_demand_id_is_a_ulid(text: str, is_one: bool) -> None:  # noqa: FBT001 - what the table expects
-    assert wire.is_demand_id(text) is is_one
+    assert decoding.is_demand_id(text) is is_one
 
 
 # -- signatures -----------------------------------------------------------------------------------
@@ -238,8 +238,8 @@ def test_a_signature_is_hmac_sha256_over_id_line_feed_and_bytes() -> None:
     # printf 'light-0001\n{"action":"accept"}' | openssl dgst -sha256 -hmac secret
     signature = "af0fa68fc61110ca749d622d512dc66280a7d878a3e535008a73228d767b3514"
     value = b'{"action":"accept"}'
-    assert wire.sign(b"secret", "light-0001", value) == signature
-    assert wire.signature_holds(b"secret", "light-0001", value, signature)
+    assert signatures.sign(b"secret", "light-0001", value) == signature
+    assert signatures.signature_holds(b"secret", "light-0001", value, signature)
 
 
 @pytest.mark.parametrize(
@@ -247,12 +247,12 @@ def test_a_signature_is_hmac_sha256_over_id_line_feed_and_bytes() -> None:
     [(b"Secret", "r1", b"{}"), (b"secret", "r2", b"{}"), (b"secret", "r1", b"{ }"), (b"secret", "r", b"1\n{}")],
 )
 def test_a_signature_holds_for_nothing_else(secret: bytes, reply_id: str, value: bytes) -> None:
-    assert not wire.signature_holds(secret, reply_id, value, wire.sign(b"secret", "r1", b"{}"))
+    assert not signatures.signature_holds(secret, reply_id, value, signatures.sign(b"secret", "r1", b"{}"))
 
 
 @pytest.mark.parametrize("forged", ["", "签名", "0" * 64, "\udc80"[:0] + "é"])
 def test_a_signature_that_is_none_does_not_hold(forged: str) -> None:
-    assert not wire.signature_holds(b"secret", "r1", b"{}", forged)
+    assert not signatures.signature_holds(b"secret", "r1", b"{}", forged)
 
 
 # -- what cannot be read --------------------------------------------------------------------------
@@ -342,21 +342,21 @@ def test_a_unit_that_answers_nonsense_is_told_what_kind() -> None:
 
 def test_a_text_of_the_longest_length_fits_whatever_its_characters() -> None:
     astral = "😀" * TEXT_LIMIT
-    read = wire.decode(wire.INTAKE, demand(text=astral))
+    read = decoding.decode(wire.INTAKE, demand(text=astral))
     assert isinstance(read, wire.NewDemand)
     assert read.text == astral
-    assert len(read.encode()) < wire.LARGEST
+    assert len(read.encode()) < decoding.LARGEST
 
 
 def test_times_of_any_zone_are_held_in_utc() -> None:
-    read = wire.decode(wire.INTAKE, demand())
+    read = decoding.decode(wire.INTAKE, demand())
     assert read.created_at == NINE
     assert b'"created_at":"2026-03-02T01:00:00Z"' in read.encode()
 
 
 def test_every_declared_system_of_coordinates_is_read() -> None:
     for system in CoordinateSystem:
-        read = wire.decode(wire.INTAKE, demand(place={"coordinates": {**POINT, "crs": system}}))
+        read = decoding.decode(wire.INTAKE, demand(place={"coordinates": {**POINT, "crs": system}}))
         assert isinstance(read, wire.NewDemand)
         assert read.place is not None
         assert read.place.coordinates is not None
@@ -369,11 +369,11 @@ def test_every_declared_system_of_coordinates_is_read() -> None:
 def read_or_refused(value: bytes) -> None:
     for adapter in ADAPTERS.values():
         try:
-            message = wire.decode(adapter, value)
-        except wire.UndecodableError as error:
+            message = decoding.decode(adapter, value)
+        except decoding.UndecodableError as error:
             refusal = error
         else:
-            assert wire.decode(adapter, message.encode()) == message
+            assert decoding.decode(adapter, message.encode()) == message
             continue
         assert refusal.code.replace("_", "").isalpha()
         assert refusal.reason.encode()  # it goes into a header

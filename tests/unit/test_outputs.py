@@ -20,8 +20,8 @@ from routers.inputs import Input
 from routers.life import Case, CaseState, Facts, Refusal, Role
 from routers.receipt import receipt
 from sinks.ledger import Output, Partition
+from streams import decoding, envelope, topics
 from streams import messages as wire
-from streams import topics
 from streams.arrivals import Arrival, Problem
 from streams.clock import for_people
 from streams.outputs import OversizeError, Teller, fitting, work_item
@@ -57,7 +57,9 @@ class Told:
         """Topic, reply and result of every record that answers a reply."""
         found = []
         for each in self.outputs:
-            reply, result = (wire.header(each.headers, name) for name in (wire.REPLY_HEADER, wire.RESULT_HEADER))
+            reply, result = (
+                envelope.header(each.headers, name) for name in (envelope.REPLY_HEADER, envelope.RESULT_HEADER)
+            )
             if reply is not None and result is not None:
                 found.append((each.topic, reply, result))
         return found
@@ -66,13 +68,15 @@ class Told:
         """What each unit's queue now shows of the case; None: nothing any more."""
         prefix = topics.work("")
         return {
-            each.topic.removeprefix(prefix): each.value and wire.decode(wire.WORK, each.value)  # type: ignore[misc]  # b"" is never sent
+            each.topic.removeprefix(prefix): each.value and decoding.decode(wire.WORK, each.value)  # type: ignore[misc]  # b"" is never sent
             for each in self.outputs
             if each.topic.startswith(prefix)
         }
 
     def outcomes(self, channel: str = "app") -> list[wire.Outcome]:
-        return [wire.decode(wire.OUTCOME, each.value) for each in self.outputs if each.topic == topics.outcome(channel)]
+        return [
+            decoding.decode(wire.OUTCOME, each.value) for each in self.outputs if each.topic == topics.outcome(channel)
+        ]
 
     def codes(self, channel: str = "app") -> list[tuple[str, str | None]]:
         return [(each.code, each.state) for each in self.outcomes(channel)]
@@ -249,7 +253,7 @@ def test_what_leaves_a_queue_is_a_tombstone_under_the_same_key_with_a_later_numb
     (went,) = [each for each in talk.citizen("withdraw", inputs.Withdraw).outputs if each.topic == topics.work(LAMPS)]
     assert went.value is None
     assert went.key == came.key == CASE.encode()
-    numbers = [int(wire.header(each.headers, wire.SEQUENCE_HEADER) or "") for each in (came, went)]
+    numbers = [int(envelope.header(each.headers, envelope.SEQUENCE_HEADER) or "") for each in (came, went)]
     assert numbers == [came.seq, went.seq]
     assert numbers[0] < numbers[1]
 
@@ -330,7 +334,7 @@ def test_a_reply_is_answered_on_its_units_queue_with_a_text_for_the_clerk() -> N
     told = dispatched().replies(LAMPS, inputs.Accept)
     assert told.results() == [(topics.work(LAMPS), "reply-11", "applied")]
     (record,) = [each for each in told.outputs if each.topic == topics.work(LAMPS)]
-    assert wire.header(record.headers, wire.RESULT_TEXT_HEADER) == "已生效。"
+    assert envelope.header(record.headers, envelope.RESULT_TEXT_HEADER) == "已生效。"
 
 
 def test_a_reply_that_changes_nothing_is_answered_all_the_same() -> None:
@@ -354,7 +358,7 @@ def test_a_refused_reply_shows_what_the_unit_has_and_why_not() -> None:
     told = talk.replies(LAMPS, inputs.Return, reason="R2")
     assert told.results() == [(topics.work(LAMPS), "reply-11", "basis_missing")]
     (record,) = told.outputs
-    assert wire.header(record.headers, wire.RESULT_TEXT_HEADER) == "此类退单须写明依据。"
+    assert envelope.header(record.headers, envelope.RESULT_TEXT_HEADER) == "此类退单须写明依据。"
     assert told.work()[LAMPS] is not None
 
 
@@ -374,7 +378,7 @@ def test_a_code_without_words_is_told_as_the_code() -> None:
     talk = dispatched()
     teller = Teller(qinglan(), talk.arrival("reply", None, unit=LAMPS), NINE)
     teller.refused(talk.case, "moon_phase")
-    assert wire.header(teller.outputs[0].headers, wire.RESULT_TEXT_HEADER) == "未受理，原因代码 moon_phase。"
+    assert envelope.header(teller.outputs[0].headers, envelope.RESULT_TEXT_HEADER) == "未受理，原因代码 moon_phase。"
 
 
 _SAID: st.SearchStrategy[tuple[type[Input], dict[str, Any]]] = st.one_of(
@@ -477,7 +481,9 @@ def test_what_cannot_be_decided_is_put_aside_sealed_and_its_unit_told() -> None:
         b"sealed",
         CASE.encode(),
     )
-    letter = wire.decode(wire.DEADLETTER, (wire.header(letter_record.headers, wire.LETTER_HEADER) or "").encode())
+    letter = decoding.decode(
+        wire.DEADLETTER, (envelope.header(letter_record.headers, envelope.LETTER_HEADER) or "").encode()
+    )
     assert letter.letter_id == "letter/replies/2/10"
     assert (letter.code, letter.stage, len(letter.reason)) == ("bad_signature", "casework", 500)
     assert Told([told]).results() == [(topics.work(LAMPS), "broken-10", "bad_signature")]
@@ -504,7 +510,7 @@ def test_the_same_input_is_told_in_the_same_bytes_under_the_same_ids() -> None:
     ids = [each.message_id for each in first]
     assert len(set(ids)) == len(ids)
     for each in first:
-        assert wire.header(each.headers, "ce_id") == each.message_id
+        assert envelope.header(each.headers, "ce_id") == each.message_id
         assert each.source == Partition(each.message_id.split("/")[0], 2)
 
 

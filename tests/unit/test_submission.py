@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routers.demand import DemandKind
-from streams.messages import is_demand_id
+from streams.decoding import is_demand_id
 from streams.submission import (
     FIELDS,
     FileError,

@@ -13,8 +13,8 @@ from routers.life import Case, CaseState, Facts
 from sinks.database import open_engine, sqlite_url
 from sinks.ledger import Batch, Ledger, Partition
 from sinks.schema import migrate
+from streams import decoding, envelope, topics
 from streams import messages as wire
-from streams import topics
 from streams.ticker import AGAIN, BATCH, DRIFT, Ticker
 
 NINE = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
@@ -102,11 +102,11 @@ def test_what_is_said_is_a_command_to_its_case(ledger: Ledger, ticker: Ticker, t
     (output,) = ticker.tick()
     assert (output.topic, output.key) == (topics.COMMANDS, case().case_id.encode())
     assert output.source == Partition(topics.COMMANDS, 0)
-    command = wire.decode(wire.COMMAND, output.value)
+    command = decoding.decode(wire.COMMAND, output.value)
     assert (command.case_id, command.clock, command.generation) == (case().case_id, "due", 1)
     assert command.due_at == DUE
-    assert command.command_id == output.message_id == wire.header(output.headers, "ce_id")
-    assert wire.header(output.headers, "ce_time") == wire.rfc3339(tower.wall)
+    assert command.command_id == output.message_id == envelope.header(output.headers, "ce_id")
+    assert envelope.header(output.headers, "ce_time") == envelope.rfc3339(tower.wall)
 
 
 def test_a_clock_that_still_stands_is_fired_again_after_a_minute_as_the_same_command(

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from streams import decoding, envelope, topics
 from streams import messages as wire
-from streams import topics
 from streams.topics import REGISTRY, Topic, topics_of
 from tests.cities import qinglan
 
@@ -113,7 +113,7 @@ def test_what_triage_makes_of_the_largest_demand_fits() -> None:
 
 
 def test_the_largest_record_of_any_topic_is_read() -> None:
-    assert max(kind.max_bytes for kind in REGISTRY) <= wire.LARGEST
+    assert max(kind.max_bytes for kind in REGISTRY) <= decoding.LARGEST
 
 
 def test_the_longest_demand_fits_even_from_a_client_that_escapes_everything() -> None:
@@ -242,4 +242,4 @@ def test_the_letter_of_a_dead_letter_is_described_where_it_travels() -> None:
     """Its value is sealed bytes; what can be read is in a header."""
     message = described()["components"]["messages"]["deadletters"]
     assert message["contentType"] == "application/octet-stream"
-    assert message["headers"]["properties"].keys() == {wire.LETTER_HEADER}
+    assert message["headers"]["properties"].keys() == {envelope.LETTER_HEADER}
