@@ -91,7 +91,7 @@ class Batches:
     """When a batch or an idle turn last ended (monotonic); the health check reads it."""
     waiting_bytes: int = 0
     """Memory that what waits holds, about."""
-    _waiting: deque[Any] = field(default_factory=deque)
+    _waiting: deque[tuple[Any, int]] = field(default_factory=deque)
     _filled: asyncio.Event | None = None
     _room: asyncio.Event | None = None
     _thread: ThreadPoolExecutor = field(
@@ -107,8 +107,9 @@ class Batches:
         """Take a stream's events as they come; the whole body of the agent."""
         filled, room = self._events()
         async for event in events:
-            self._waiting.append(event)
-            self.waiting_bytes += size_of(event)
+            size = size_of(event)
+            self._waiting.append((event, size))
+            self.waiting_bytes += size
             filled.set()
             if len(self._waiting) >= WAITING or self.waiting_bytes >= WAITING_BYTES:
                 room.clear()
@@ -149,10 +150,11 @@ class Batches:
         batch: list[Any] = []
         held = 0
         while self._waiting and len(batch) < LARGEST:
-            size = size_of(self._waiting[0])
+            event, size = self._waiting[0]
             if batch and held + size > LARGEST_BYTES:
                 break
-            batch.append(self._waiting.popleft())
+            self._waiting.popleft()
+            batch.append(event)
             held += size
         self.waiting_bytes -= held
         return batch

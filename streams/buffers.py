@@ -6,6 +6,7 @@ the consumer up, which then fetches no more.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import faust
@@ -30,6 +31,7 @@ class SizedQueue(ThrowableQueue[Any]):
         """
         self._most_bytes = most_bytes
         self._held = 0
+        self._sizes: deque[int] = deque()
         super().__init__(*arguments, **settings)
 
     def full(self) -> bool:
@@ -39,15 +41,18 @@ class SizedQueue(ThrowableQueue[Any]):
     def clear(self) -> None:
         """Drop all, as a rebalance does."""
         super().clear()
+        self._sizes.clear()
         self._held = 0
 
     def _put(self, item: Any) -> None:
         super()._put(item)
-        self._held += size_of(item)
+        size = size_of(item)
+        self._sizes.append(size)
+        self._held += size
 
     def _get(self) -> Any:
         item = super()._get()
-        self._held -= size_of(item)
+        self._held -= self._sizes.popleft()
         return item
 
 

@@ -9,14 +9,20 @@ partition starts where its owner says, not where the group's offset is.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
 
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode.services import WaitResults
 
 from sinks.ledger import Partition
+from streams.eager import Done, first_step
 
 Starts = Callable[[Iterable[Partition]], Awaitable[Mapping[Partition, int]]]
 """Asked at every assignment: where to start; a partition that is missing starts at the group's offset."""
+
+
+_MESSAGE_AND_REBALANCE = 2
 
 
 class Settled:
@@ -51,6 +57,26 @@ class OwnOffsetsConsumer(driver.Consumer):
         self._acked_index[tp].clear()
         self._gap.pop(tp, None)
         return self.settled.get(tp)
+
+    async def wait_first(self, *coros: Any, **settings: Any) -> WaitResults:
+        """Take a message at once where nothing holds it up, else wait as Faust does.
+
+        Args:
+            *coros: of a message, its delivery to the streams and the wait for a rebalance; of anything else, one.
+            **settings: `timeout`, in seconds.
+        """
+        if len(coros) == _MESSAGE_AND_REBALANCE and not (self.should_stop or self.suspend_flow.is_set()):
+            delivery, rebalance = coros
+            try:
+                step = first_step(delivery)
+            except BaseException:
+                rebalance.close()
+                raise
+            if isinstance(step, Done):
+                rebalance.close()
+                return WaitResults([delivery], [step.result], stopped=False)
+            coros = (step, rebalance)
+        return await super().wait_first(*coros, **settings)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget what was settled of partitions that go."""
