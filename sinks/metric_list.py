@@ -64,7 +64,13 @@ METRICS: tuple[Metric, ...] = (
     _counter("ledger_conflicts", "worker", "", "Batches decided again because somebody else wrote first."),
     _histogram("batch_records", "worker", "role", "Records in a batch.", BATCH_BOUNDS),
     _histogram("batch_seconds", "worker", "role", "Time from taking a batch to its last acknowledgement.", FAST_BOUNDS),
-    _histogram("publish_seconds", "worker", "role", "Time the broker took to acknowledge a batch.", FAST_BOUNDS),
+    _histogram(
+        "publish_seconds",
+        "worker",
+        "role",
+        "Time from handing a batch to the broker until it was seen to have it.",
+        FAST_BOUNDS,
+    ),
     _histogram(
         "intake_to_queue_seconds", "worker", "", "Time from a channel's receipt to the first work queue.", QUEUE_BOUNDS
     ),

@@ -1,7 +1,8 @@
 """From Faust's stream to batches: take all that waits, settle it in one thread, acknowledge in order.
 
 The agent only feeds a buffer, so nothing can raise out of it; one task takes the buffer whole.
-A batch is whatever waits, at once when idle: large when it is busy, small when it is not.
+A batch is whatever waits, at once when idle: large when it is busy, small when it is not. While the
+broker takes what one batch has to tell, the next is decided already; it ends after it.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ RECORD_BYTES = 1_000
 
 IDLE = 0.5
 """Seconds without records after which `idle` is called."""
+
+Ending = Callable[[], dict[Partition, int]]
+"""Ends a batch: waits until it is told, and returns the next offset of each partition."""
 
 GATHER = 0.005
 """Seconds to let a burst gather before its first batch: five more milliseconds, many fewer flushes."""
@@ -82,8 +86,8 @@ def size_of(event: Any) -> int:
 class Batches:
     """The buffer between a stream and the function that settles batches."""
 
-    settle: Callable[[Sequence[Record]], dict[Partition, int]]
-    """Called in the one worker thread; returns next offsets or raises, on which the process halts."""
+    begin: Callable[[Sequence[Record]], Ending]
+    """Called in the one worker thread; returns what ends the batch. If either raises, the process halts."""
     settled: Settled
     idle: Callable[[], None] = lambda: None
     """Called in the same thread between batches, at least every few hundred milliseconds."""
@@ -91,6 +95,10 @@ class Batches:
     """When a batch or an idle turn last ended (monotonic); the health check reads it."""
     waiting_bytes: int = 0
     """Memory that what waits holds, about."""
+    _underway: tuple[Sequence[Any], Ending] | None = None
+    """The batch that has begun and not ended, of the settling thread."""
+    _ended: deque[Sequence[Any]] = field(default_factory=deque)
+    """Batches to acknowledge, from the settling thread to the loop's."""
     _waiting: deque[tuple[Any, int]] = field(default_factory=deque)
     _filled: asyncio.Event | None = None
     _room: asyncio.Event | None = None
@@ -132,18 +140,37 @@ class Batches:
                 filled.clear()
             room.set()
             if batch:
-                self.settled.settle(await self._in_thread(loop, self.settle, [record_of(event) for event in batch]))
-                for event in batch:
-                    event.ack()
-                await self._in_thread(loop, self.idle)
+                await self._in_thread(loop, self._settle, batch, [record_of(event) for event in batch])
+            if not self._waiting:
+                await self._in_thread(loop, self._end)
+            await self._in_thread(loop, self.idle)
 
     async def between(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Do something in the settling thread, so that no batch is settled meanwhile; its failure ends the process.
+        """Do something in the settling thread while no batch is under way; its failure ends the process.
 
         What a batch uses (ledger, producer, vault) is for one thread, and what is published for a
         partition that was just taken must not cross with what a batch still publishes.
         """
-        return await self._in_thread(asyncio.get_running_loop(), work, *arguments)
+
+        def _after_the_last_batch() -> Any:
+            self._end()
+            return work(*arguments)
+
+        return await self._in_thread(asyncio.get_running_loop(), _after_the_last_batch)
+
+    def _settle(self, batch: Sequence[Any], records: Sequence[Record]) -> None:
+        """Begin a batch, and only then end the one before, which the broker has had the time to take."""
+        ending = self.begin(records)
+        self._end()
+        self._underway = batch, ending
+
+    def _end(self) -> None:
+        """End the batch that is under way, if there is one."""
+        if self._underway is None:
+            return
+        (batch, ending), self._underway = self._underway, None
+        self.settled.settle(ending())
+        self._ended.append(batch)
 
     def _cut(self) -> list[Any]:
         """Take what waits, up to a batch's bounds; one record at least."""
@@ -168,6 +195,9 @@ class Batches:
             _log.debug("unsettled", exc_info=True)
             halt(repr(error))
         self.progress_at = time.monotonic()
+        while self._ended:
+            for event in self._ended.popleft():
+                event.ack()
         return done
 
     def _events(self) -> tuple[asyncio.Event, asyncio.Event]:

@@ -57,15 +57,27 @@ class RefusedError(HaltError):
     """The broker will never take one of these messages: not for want of time, but for what it is."""
 
 
-class Publisher(Protocol):
-    """The producer: takes a batch of outputs and returns when the broker has all of them."""
+Arrived = Callable[[], None]
+"""Waits until the broker has what was handed over.
 
-    def publish(self, outputs: Sequence[Output], timeout: float) -> None:
-        """Publish in order and wait until the broker has all of them.
+Raises:
+    HaltError: not all is acknowledged in time.
+    RefusedError: one of the messages never will be.
+"""
+
+
+def arrived() -> None:
+    """Wait for nothing: there is nothing under way."""
+
+
+class Publisher(Protocol):
+    """The producer: takes outputs in order; the order holds from one call to the next."""
+
+    def publish(self, outputs: Sequence[Output], timeout: float) -> Arrived:
+        """Hand over in order; what comes back waits, `timeout` seconds from now at most.
 
         Raises:
-            HaltError: not all are acknowledged in time.
-            RefusedError: one of them never will be.
+            HaltError: the producer cannot take them.
         """
 
 
@@ -125,20 +137,26 @@ class Casework:
     own_failures: int = 0
 
     def transact(self, records: Sequence[Record]) -> dict[Partition, int]:
-        """Decide a batch and make it last.
+        """Decide a batch, make it last and wait until it is told; see `begin`."""
+        return self.begin(records)()
+
+    def begin(self, records: Sequence[Record]) -> Callable[[], dict[Partition, int]]:
+        """Decide a batch, make it last and start to tell it; the next may begin before this one has ended.
 
         Args:
             records: all that waits, in the order of each partition.
 
         Returns:
-            The next offset of each partition; only now may the records be acknowledged.
+            What ends the batch: waits for the broker and returns the next offset of each partition; only then may
+            the records be acknowledged. Batches end in the order in which they began.
 
         Raises:
-            HaltError: the budget is spent, or the failure is ours; nothing is lost, the batch comes again.
+            HaltError: the budget is spent, or the failure is ours; nothing is lost, the batch comes again. What ends
+                the batch raises it as well.
         """
         started = time.monotonic()
         deadline = started + self.budget
-        next_offsets: dict[Partition, int] = {}
+        told: list[tuple[Draft, Arrived]] = []
 
         # 1 take: what cannot be read becomes a dead letter, never an exception
         waiting = [[self._take(record) for record in records]]
@@ -160,6 +178,7 @@ class Casework:
                 self.fault("derive")
                 # 5 write, in one transaction
                 self._write(draft)
+                self._count_failures(draft)
                 self.fault("write")
             except ConflictError:
                 self.observer.conflict()
@@ -178,14 +197,22 @@ class Casework:
                 waiting += self._bisect(part, error)
                 self._still_time(deadline, f"a batch could not be decided: {error!r}")
                 continue
-            # 6 publish this batch's outbox, and wait for the broker
-            self._publish(draft.batch.outputs, deadline)
+            # 6 publish this batch's outbox
+            told.append((draft, self._publish(draft.batch.outputs, deadline)))
+        return lambda: self._end(told, len(records), started)
+
+    def _end(self, told: Sequence[tuple[Draft, Arrived]], size: int, started: float) -> dict[Partition, int]:
+        next_offsets: dict[Partition, int] = {}
+        for draft, all_arrived in told:
+            # still 6: wait for the broker
+            all_arrived()
+            self.published += [output.message_id for output in draft.batch.outputs]
             self.fault("publish")
             next_offsets |= draft.next_offsets
             self._observe(draft)
         # 7 ack, in order: the caller's, with these offsets
         self.fault("ack")
-        self.observer.batch(len(records), time.monotonic() - started)
+        self.observer.batch(size, time.monotonic() - started)
         return next_offsets
 
     # -- 1 take -------------------------------------------------------------------------------
@@ -391,17 +418,16 @@ class Casework:
 
     # -- 6 publish ----------------------------------------------------------------------------
 
-    def _publish(self, outputs: Sequence[Output], deadline: float) -> None:
+    def _publish(self, outputs: Sequence[Output], deadline: float) -> Arrived:
         """Publish while this worker's session lasts; later, a successor may have said something newer.
 
         Raises:
-            HaltError: the time is over, or the broker does not have all; the outbox has them for whoever takes over.
+            HaltError: the time is over; the outbox has them for whoever takes over.
         """
         if not outputs:
-            return
+            return arrived
         self._still_time(deadline, "the time for this batch is over before it could be published")
-        self.publisher.publish(outputs, deadline - time.monotonic())
-        self.published += [output.message_id for output in outputs]
+        return self.publisher.publish(outputs, deadline - time.monotonic())
 
     def _publish_doubted(self, part: Sequence[Arrival], deadline: float) -> list[Arrival]:
         """Publish what was committed though its answer was lost: when it is loaded again, it is passed already.
@@ -419,20 +445,22 @@ class Casework:
         if part:
             places = {each.record.place for each in part}
             left = self.ledger.outbox({each.record.source for each in part}, limit=None)
-            self._publish([each for each in left if each.message_id.rpartition("/")[0] in places], deadline)
+            doubted = [each for each in left if each.message_id.rpartition("/")[0] in places]
+            self._publish(doubted, deadline)()
+            self.published += [output.message_id for output in doubted]
         return []
 
     def _still_time(self, deadline: float, problem: str) -> None:
         if time.monotonic() >= deadline:
             raise HaltError(problem)
 
+    def _count_failures(self, draft: Draft) -> None:
+        if all(each.code != "undecidable" for each in draft.batch.inputs):
+            self.own_failures = 0
+
     def _observe(self, draft: Draft) -> None:
-        failed = False
         for each in draft.batch.inputs:
             self.observer.decided(each.kind, each.disposition, each.code)
-            failed = failed or each.code == "undecidable"
-        if not failed:
-            self.own_failures = 0
         for before, after in draft.batch.cases.values():
             if after.first_dispatched_at and after.facts and not (before and before.first_dispatched_at):
                 self.observer.queued((self.now() - after.facts.received_at).total_seconds())

@@ -34,7 +34,7 @@ class Chores:
             return
         self._next_tick = at + TICK
         try:
-            self.casework.publisher.publish(self.ticker.tick(), PUBLISH_SECONDS)
+            self.casework.publisher.publish(self.ticker.tick(), PUBLISH_SECONDS)()
             swept = list(self.casework.published)
             if swept:
                 self.casework.ledger.forget_published(swept)

@@ -137,7 +137,7 @@ class Learner:
         if not notices:
             return
         try:
-            self.publisher.publish([_output(each) for each in notices], PUBLISH_SECONDS)
+            self.publisher.publish([_output(each) for each in notices], PUBLISH_SECONDS)()
         except (HaltError, ClusterError) as error:
             _log.warning("the desk is not told yet: %s", error)
             return

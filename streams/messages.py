@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from functools import cache
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, TypeAdapter
 
@@ -48,9 +49,42 @@ class Message(Value):
         noun = CE_NOUNS[cls]
         return f"cn.yiwang.{noun}.v1"
 
+    @classmethod
+    def of(cls, **fields: Any) -> Self:
+        """Return a message of values that need no validation: they come out of our own models.
+
+        A third of the time of `model_construct`, which asks each field for its default: ten are made a lifecycle.
+
+        Args:
+            fields: by name; those with a default may be missing.
+
+        Raises:
+            TypeError: one without a default is missing, or there is no such field.
+        """
+        template, required = _form(cls)
+        whole = template | fields
+        if len(whole) != len(template) or not required <= fields.keys():
+            missing, foreign = required - fields.keys(), fields.keys() - template.keys()
+            raise TypeError(f"{cls.__name__} is missing {sorted(missing)}, has no {sorted(foreign)}")
+        message = cls.__new__(cls)
+        put = object.__setattr__  # as pydantic's own `model_construct`: a value is frozen
+        put(message, "__dict__", whole)
+        put(message, "__pydantic_fields_set__", set(fields))
+        put(message, "__pydantic_extra__", None)
+        put(message, "__pydantic_private__", None)
+        return message
+
     def encode(self) -> bytes:
         """Return the value bytes: JSON, absent fields left out."""
-        return self.model_dump_json(by_alias=True, exclude_none=True).encode()
+        return self.__pydantic_serializer__.to_json(self, by_alias=True, exclude_none=True)
+
+
+@cache
+def _form(message: type[Message]) -> tuple[dict[str, Any], frozenset[str]]:
+    """Return all fields of a message in their order, with their defaults, and the names of those that have none."""
+    fields = message.model_fields
+    required = frozenset(name for name, field in fields.items() if field.is_required())
+    return {name: None if name in required else field.get_default() for name, field in fields.items()}, required
 
 
 class Origin(Value):

@@ -234,7 +234,7 @@ class Teller:
         if origin is None and about is not None and place is not None:
             origin = wire.Origin(topic=place[0], partition=place[1], offset=place[2])
         outcome_id = self._next_id()
-        message = wire.Outcome.model_construct(
+        message = wire.Outcome.of(
             outcome_id=outcome_id,
             demand_id=demand_id,
             about=about,
@@ -287,7 +287,8 @@ def fitting(output: Output) -> Output:
         OversizeError: with its key and headers it is larger than its topic takes.
     """
     size = len(output.value or b"") + len(output.key or b"") + _FRAME
-    size += sum(len(name) + len(value) for name, value in output.headers)
+    for name, value in output.headers:  # not a sum over a generator: twenty thousand times a second
+        size += len(name) + len(value)
     if size > _LIMITS[output.topic.partition(".")[0]]:
         raise OversizeError(f"{size} bytes for {output.topic}")
     return output
@@ -301,7 +302,7 @@ def work_item(case: Case, unit: str, city: City) -> wire.WorkItem | None:
         return None
     role, task = place
     category = city.categories.get(case.category) if case.category else None
-    return wire.WorkItem.model_construct(
+    return wire.WorkItem.of(
         case_id=case.case_id,
         seq=case.seq,
         unit=unit,

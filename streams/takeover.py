@@ -48,7 +48,7 @@ class Takeover:
         said again from its beginning: what comes last under a key is then still the newest.
         """
         try:
-            self.casework.publisher.publish(left, PUBLISH_SECONDS)
+            self.casework.publisher.publish(left, PUBLISH_SECONDS)()
         except RefusedError as error:
             if len(left) > 1:
                 middle = len(left) // 2

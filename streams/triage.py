@@ -23,7 +23,7 @@ from sinks.vault import Kept, Vault
 from streams import decoding, envelope, originals, topics
 from streams import messages as wire
 from streams.arrivals import Problem
-from streams.casework import HaltError, Publisher
+from streams.casework import Arrived, HaltError, Publisher
 from streams.clock import PEOPLE
 from streams.outputs import fitting
 from streams.records import Record
@@ -66,16 +66,22 @@ class Triage:
     own_failures: int = 0
 
     def settle(self, records: Sequence[Record]) -> dict[Partition, int]:
-        """Triage a batch.
+        """Triage a batch and wait until the broker has it; see `begin`."""
+        return self.begin(records)()
+
+    def begin(self, records: Sequence[Record]) -> Callable[[], dict[Partition, int]]:
+        """Triage a batch; the next may begin before this one has ended.
 
         Args:
             records: of intake topics, in the order of each partition.
 
         Returns:
-            The next offset of each partition; only now may the records be acknowledged.
+            What ends the batch: waits for the broker and returns the next offset of each partition; only then may
+            the records be acknowledged.
 
         Raises:
-            HaltError: vault or broker cannot take it, or the failure is ours; nothing is lost.
+            HaltError: vault or broker cannot take it, or the failure is ours; nothing is lost. What ends the batch
+                raises it as well.
         """
         started = time.monotonic()
         work = Work()
@@ -91,8 +97,13 @@ class Triage:
         except Exception as error:
             raise HaltError(f"the vault cannot keep: {error}") from error
         self.fault("keep")
-        # 4 publish, and wait for the broker
-        self.publisher.publish(work.outputs, max(0.1, self.budget - (time.monotonic() - started)))
+        # 4 publish
+        all_arrived = self.publisher.publish(work.outputs, max(0.1, self.budget - (time.monotonic() - started)))
+        return lambda: self._end(records, all_arrived, started)
+
+    def _end(self, records: Sequence[Record], all_arrived: Arrived, started: float) -> dict[Partition, int]:
+        # still 4: wait for the broker
+        all_arrived()
         self.fault("publish")
         # 5 ack, in order: the caller's, with these offsets
         self.observer.batch(len(records), time.monotonic() - started)
@@ -158,7 +169,7 @@ class Triage:
         now = self.now()
         kept = _kept(message, record)
         decided = self.decider.decide(message, now.astimezone(PEOPLE).date(), seen)
-        triaged = wire.TriagedDemand.model_construct(
+        triaged = wire.TriagedDemand.of(
             schema_version=1,
             origin=_origin(record),
             demand_id=message.demand_id,

@@ -28,7 +28,7 @@ from sinks.schema import SchemaError, check_schema
 from sinks.seal import SealError
 from sinks.vault import Vault, VaultUnavailableError
 from streams import clock, topics
-from streams.batches import EX_SOFTWARE, Batches
+from streams.batches import EX_SOFTWARE, Batches, Ending
 from streams.buffers import App
 from streams.casework import Casework
 from streams.chores import Chores
@@ -68,7 +68,6 @@ STUCK = 60.0
 """Seconds without a settled batch or an idle turn after which `/healthz` says no."""
 
 _log = logging.getLogger(__name__)
-_Settle = Callable[[Sequence[Record]], dict[Partition, int]]
 
 
 @dataclass(slots=True)
@@ -77,7 +76,7 @@ class Role:
 
     group: str
     topics: list[str]
-    settle: _Settle
+    begin: Callable[[Sequence[Record]], Ending]
     starts: Callable[[list[Partition]], Mapping[Partition, int]]
     """Called in the settling thread at every assignment; see `streams.offsets.Starts`."""
     idle: Callable[[], None]
@@ -107,7 +106,7 @@ def run_worker(role: str, settings: Settings, name: str | None = None) -> int:
         _log.critical("%s", error)
         return 3
     settled = Settled()
-    batches = Batches(parts.settle, settled, parts.idle)
+    batches = Batches(parts.begin, settled, parts.idle)
     parts.metrics.watch_loop(lambda: time.monotonic() - batches.progress_at)
     parts.metrics.restarted(role, int(os.environ.get(RESTARTS, "0")))
     app = _app(parts, settings, settled, batches)
@@ -253,7 +252,7 @@ def _triage(settings: Settings) -> Role:
     resume = Resume(vault, Cluster(settings.access()))
     names = [topics.intake(channel) for channel in city.channels]
     closers = [vault.close, reader.dispose]
-    return Role(TRIAGE_GROUP, names, triage.settle, resume.check, learner.turn, registry, metrics, closers)
+    return Role(TRIAGE_GROUP, names, triage.begin, resume.check, learner.turn, registry, metrics, closers)
 
 
 # ---- casework ---------------------------------------------------------------------------------------
@@ -303,7 +302,7 @@ def _casework(settings: Settings) -> Role:
     return Role(
         CASEWORK_GROUP,
         names,
-        casework.transact,
+        casework.begin,
         takeover.take,
         Chores(casework, ticker).turn,
         registry,

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from sinks.ledger import Partition
 from sinks.metrics import Metrics
-from streams.batches import Batches
+from streams.batches import Batches, Ending
 from streams.offsets import Settled
 from streams.records import Record
 from streams.settings import Settings
@@ -114,20 +114,20 @@ def two_at_once(bootstrap: str, topic: str, handler: Handler) -> faust.App:
 def ours(bootstrap: str, topic: str, handler: Handler) -> faust.App:
     """The very app of our workers, around a function that settles as it is told."""
 
-    def settle(records: Sequence[Record]) -> dict[Partition, int]:
+    def begin(records: Sequence[Record]) -> Ending:
         settled: dict[Partition, int] = {}
         for record in records:
             while handler.troubled_by(record.value or b"", SLOW):
                 time.sleep(0.02)  # a thread has no other way to be held up from outside
             handler.handle(record.value or b"")
             settled[record.source] = record.next_offset
-        return settled
+        return lambda: settled
 
     settings = Settings(kafka=bootstrap, data=handler.folder)
-    settled = Settled()
+    offsets = Settled()
     registry = CollectorRegistry()
-    role = Role(topic, [topic], settle, lambda _partitions: {}, lambda: None, registry, Metrics(registry))
-    return _app(role, settings, settled, Batches(settle, settled))
+    role = Role(topic, [topic], begin, lambda _partitions: {}, lambda: None, registry, Metrics(registry))
+    return _app(role, settings, offsets, Batches(begin, offsets))
 
 
 SHAPES: Mapping[str, Callable[[str, str, Handler], faust.App]] = {

@@ -26,7 +26,7 @@ from sinks.vault import Vault
 from streams import clock, keys
 from streams.bench.parties import Departments, Sent, submission
 from streams.bench.texts import Texts
-from streams.casework import Casework
+from streams.casework import Arrived, Casework, arrived
 from streams.keys import KeyRing
 from streams.records import Record
 from streams.topics import DEMANDS, PARTITIONS, REPLIES
@@ -73,8 +73,9 @@ class _Log:
     ends: dict[str, int] = field(default_factory=dict)
     fresh: list[Record] = field(default_factory=list)
 
-    def publish(self, outputs: Sequence[Output], timeout: float) -> None:  # noqa: ARG002 - the producer's signature
+    def publish(self, outputs: Sequence[Output], timeout: float) -> Arrived:  # noqa: ARG002 - the producer's signature
         self.append((each.topic, each.key or b"", each.value, list(each.headers)) for each in outputs)
+        return arrived
 
     def append(self, messages: Iterable[tuple[str, bytes, bytes | None, list[tuple[str, bytes]]]]) -> None:
         for topic, key, value, headers in messages:

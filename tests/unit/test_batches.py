@@ -13,7 +13,7 @@ from mode.utils.queues import FlowControlEvent
 
 from sinks.ledger import Partition
 from streams import batches as module
-from streams.batches import Batches, size_of
+from streams.batches import Batches, Ending, size_of
 from streams.buffers import App, SizedQueue
 from streams.offsets import OwnOffsetsConsumer, Settled
 from streams.records import Record
@@ -60,17 +60,26 @@ class Event:
 class Bench:
     """Batches over a stream of so many events; notes in order what happens to them."""
 
-    def __init__(self, settle: Callable[[Sequence[Record]], object] = lambda _records: None) -> None:
+    def __init__(
+        self,
+        settle: Callable[[Sequence[Record]], object] = lambda _records: None,
+        end: Callable[[Sequence[Record]], object] = lambda _records: None,
+    ) -> None:
         self.log: list[str] = []
         self.sizes: list[int] = []
         self.settled = Settled()
-        self._also = settle
-        self.batches = Batches(self._settle, self.settled, lambda: self.log.append("idle"))
+        self._also, self._also_at_the_end = settle, end
+        self.batches = Batches(self._begin, self.settled, lambda: self.log.append("idle"))
 
-    def _settle(self, records: Sequence[Record]) -> dict[Partition, int]:
+    def _begin(self, records: Sequence[Record]) -> Ending:
         self._also(records)
         self.sizes.append(len(records))
         self.log.append(f"settle {records[0].offset}-{records[-1].offset}")
+        return lambda: self._end(records)
+
+    def _end(self, records: Sequence[Record]) -> dict[Partition, int]:
+        self._also_at_the_end(records)
+        self.log.append(f"end {records[0].offset}-{records[-1].offset}")
         return {HERE: records[-1].next_offset}
 
     async def stream(self, offsets: Iterable[int], value: bytes = b"v") -> AsyncIterator[Event]:
@@ -128,6 +137,45 @@ def test_what_comes_while_a_batch_is_settled_makes_the_next_one() -> None:
     bench.play(story)
     assert bench.sizes == [1, 49]
     assert bench.acked == list(range(50))
+
+
+def test_a_batch_begins_before_the_last_has_ended_and_each_is_acknowledged_at_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LARGEST", 2)
+    bench = Bench()
+
+    async def story() -> None:
+        await bench.batches.feed(bench.stream(range(6)))
+        await bench.until(lambda: len(bench.acked) == 6)
+
+    bench.play(story)
+    assert [each for each in bench.log if each != "idle"] == [
+        *("settle 0-1", "settle 2-3", "end 0-1", "ack 0", "ack 1"),
+        *("settle 4-5", "end 2-3", "ack 2", "ack 3"),
+        *("end 4-5", "ack 4", "ack 5"),
+    ]
+
+
+def test_a_batch_that_cannot_end_ends_the_process_and_nothing_after_it_is_acknowledged(
+    monkeypatch: pytest.MonkeyPatch, halted: list[str]
+) -> None:
+    monkeypatch.setattr(module, "LARGEST", 2)
+
+    def lose(records: Sequence[Record]) -> None:
+        if records[0].offset == 2:
+            raise OSError("no broker")
+
+    bench = Bench(end=lose)
+
+    async def story() -> None:
+        await bench.batches.feed(bench.stream(range(6)))
+        await bench.until(lambda: halted)
+
+    bench.play(story)
+    assert halted == ["OSError('no broker')"]
+    assert bench.acked == [0, 1]
+    assert bench.settled.get(TP("demands", 0)) == 2
 
 
 def test_a_batch_is_bounded_and_the_rest_waits_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,6 +334,30 @@ def test_a_partition_is_taken_between_two_batches_in_the_thread_that_settles_the
     assert bench.log.index("settle 0-0") < bench.log.index("take")
     assert len(threads) == 2
     assert len(set(threads)) == 1
+
+
+def test_a_partition_is_taken_when_no_batch_is_under_way() -> None:
+    taken, beginning = threading.Event(), threading.Event()
+
+    def settle(records: Sequence[Record]) -> None:
+        if records[0].offset == 0:
+            beginning.set()
+            taken.wait(SECONDS)  # until the taking and the next records stand in line
+
+    bench = Bench(settle)
+
+    async def story() -> None:
+        await bench.batches.feed(bench.stream(range(1)))
+        await bench.until(beginning.is_set)
+        taking = asyncio.create_task(bench.batches.between(lambda: bench.log.append("take")))
+        await asyncio.sleep(0)
+        await bench.batches.feed(bench.stream(range(1, 3)))
+        taken.set()
+        await taking
+        await bench.until(lambda: len(bench.acked) == 3)
+
+    bench.play(story)
+    assert bench.log.index("end 0-0") < bench.log.index("take") < bench.log.index("settle 1-2")
 
 
 def test_a_partition_that_cannot_be_taken_ends_the_process(halted: list[str]) -> None:

@@ -25,7 +25,7 @@ from sinks.tables import utc_text
 from streams import casework as module
 from streams import decoding, envelope, keys, outputs, signatures, topics
 from streams import messages as wire
-from streams.casework import OWN_FAILURES, Casework, HaltError, RefusedError
+from streams.casework import OWN_FAILURES, Arrived, Casework, HaltError, RefusedError, arrived
 from streams.cluster import ClusterError
 from streams.contacts import Brought
 from streams.producer import BatchProducer
@@ -51,15 +51,24 @@ class Broker:
         self.away = False
         self.refuses: Callable[[Output], bool] = lambda _output: False
 
-    def publish(self, outputs: Sequence[Output], timeout: float) -> None:
+    def publish(self, outputs: Sequence[Output], timeout: float) -> Arrived:
         assert timeout > 0
         if outputs and self.away:
-            raise HaltError("no broker")
+            return self._fail(HaltError("no broker"))
         refused = next(filter(self.refuses, outputs), None)
         if refused is not None:  # what came before it in its batch may be on the broker, what came with it not
             self.log += outputs[: outputs.index(refused) // 2]
-            raise RefusedError(refused.message_id)
+            return self._fail(RefusedError(refused.message_id))
         self.log += outputs
+        return arrived
+
+    def _fail(self, error: HaltError) -> Arrived:
+        """Return what a batch that does not arrive waits for."""
+
+        def _wait() -> None:
+            raise error
+
+        return _wait
 
     @property
     def effects(self) -> dict[str, Output]:
@@ -348,7 +357,58 @@ def test_a_message_too_large_for_any_broker_is_named() -> None:
     producer = BatchProducer({"bootstrap.servers": "127.0.0.1:9", "log_level": 0})
     large = Output(Partition(topics.REPLIES, 0), "replies/0/7/0", topics.work(LAMPS), b"k", b"x" * FLOOD, ())
     with pytest.raises(RefusedError, match=r"replies/0/7/0 for work\.U-LIGHT: .* too large"):
-        producer.publish([large], 1.0)
+        producer.publish([large], 1.0)()
+
+
+def test_what_no_broker_takes_in_time_is_counted() -> None:
+    producer = BatchProducer({"bootstrap.servers": "127.0.0.1:9", "log_level": 0})
+    small = [
+        Output(Partition(topics.REPLIES, 0), f"replies/0/{number}/0", topics.work(LAMPS), b"k", b"v", ())
+        for number in range(3)
+    ]
+    first, second = producer.publish(small[:1], 0.05), producer.publish(small[1:], 0.05)
+    with pytest.raises(HaltError, match="1 of 1 messages are not on the broker: no answer in time"):
+        first()
+    with pytest.raises(HaltError, match="2 of 2 messages are not on the broker: no answer in time"):
+        second()
+
+
+# ---- a batch that begins before the last one has ended ------------------------------------------------
+
+
+def test_the_next_batch_is_decided_while_the_broker_takes_the_last(office: Office) -> None:
+    worker = office.worker()
+    case_id = office.case_id()
+    demand, accept = office.demand(case_id), office.accept(case_id)
+    first = worker.begin([demand])
+    second = worker.begin([accept])
+    assert first() == {demand.source: 1}
+    assert second() == {accept.source: 1}
+    assert office.fates()[case_id][-1] == "accepted"
+    third = worker.begin([office.demand(office.case_id())])
+    third()
+    worker.transact([office.demand(office.case_id())])
+    assert {each.message_id.rpartition("/")[0] for each in worker.ledger.outbox()} == {"demands/0/2"}
+
+
+def test_what_two_batches_had_to_say_when_the_broker_went_is_said_by_who_takes_over(office: Office) -> None:
+    case_id = office.case_id()
+    demand, accept = office.demand(case_id), office.accept(case_id)
+    office.broker.away = True
+    worker = office.worker()
+    first = worker.begin([demand])
+    worker.begin([accept])
+    with pytest.raises(HaltError, match="no broker"):
+        first()
+
+    office.broker.away = False
+    successor = office.worker()
+    assert takeover(office, successor).take([demand.source, accept.source]) == {demand.source: 1, accept.source: 1}
+    assert [each.message_id.rpartition("/")[0] for each in office.broker.log if each.topic == topics.work(LAMPS)] == [
+        "demands/0/0",
+        "replies/0/0",
+    ]
+    assert successor.ledger.outbox() == []
 
 
 def test_a_log_that_was_cut_stops_the_start_with_a_sentence(office: Office) -> None:

@@ -9,6 +9,7 @@ import pytest
 from routers.triage import Triage as Decider
 from sinks.ledger import Output
 from streams import envelope, topics
+from streams.casework import Arrived, arrived
 from streams.records import Record
 from streams.triage import Triage
 from tests.cities import qinglan
@@ -28,9 +29,10 @@ class Desk:
     def seal(self, plain: bytes, *, context: bytes) -> bytes:
         return context + plain
 
-    def publish(self, outputs: Sequence[Output], timeout: float) -> None:
+    def publish(self, outputs: Sequence[Output], timeout: float) -> Arrived:
         assert timeout > 0
         self.log += outputs
+        return arrived
 
     def received(self, channel: str, count: int) -> None: ...
 

@@ -19,7 +19,7 @@ from sinks.ledger import Output
 from sinks.metrics import Metrics
 from streams import decoding, envelope, topics
 from streams import messages as wire
-from streams.casework import HaltError
+from streams.casework import Arrived, HaltError, arrived
 from streams.learning import PAUSE, Learner
 from tests.cities import qinglan
 
@@ -49,11 +49,12 @@ class Town:
             raise LedgerUnavailableError("no such file")
         return self.found
 
-    def publish(self, outputs: Sequence[Output], timeout: float) -> None:
+    def publish(self, outputs: Sequence[Output], timeout: float) -> Arrived:
         assert timeout > 0
         if self.broker_away:
             raise HaltError("no broker")
         self.log += outputs
+        return arrived
 
     def worker(self) -> Learner:
         self.registry = CollectorRegistry()

@@ -21,6 +21,7 @@ from sinks.vault import Vault
 from streams import clock
 from streams import messages as wire
 from streams.bench.parties import submission
+from streams.casework import Arrived, arrived
 from streams.records import Record
 from streams.triage import Triage
 from tests.cities import qinglan
@@ -41,9 +42,10 @@ class Published:
     def __init__(self) -> None:
         self.outputs: list[Output] = []
 
-    def publish(self, outputs: Sequence[Output], timeout: float) -> None:
+    def publish(self, outputs: Sequence[Output], timeout: float) -> Arrived:
         _ = timeout
         self.outputs += outputs
+        return arrived
 
 
 def triage(folder: Path, decider: Decider = DECIDER) -> tuple[Triage, Published]:
