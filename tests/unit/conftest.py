@@ -1,10 +1,16 @@
-"""The unit lane keeps the cyclic collector off what lives as long as the lane: modules, models, collected tests."""
+"""The unit lane's fixtures, and how it spares the cyclic collector what lives as long as the lane."""
 
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from sinks.database import sqlite_url
+from sinks.schema import migrate
+from tests.office import Office
 
 gc.set_threshold(50_000, 20, 20)  # importing makes much and frees nothing
 
@@ -14,3 +20,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     _ = session
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def laid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty ledger, laid out once, to be copied."""
+    path = tmp_path_factory.mktemp("laid") / "ledger.db"
+    migrate(sqlite_url(path))
+    return path
+
+
+@pytest.fixture
+def office(tmp_path: Path, laid: Path) -> Iterator[Office]:
+    """An office with a ledger of its own."""
+    office = Office(tmp_path, laid)
+    yield office
+    office.close()
