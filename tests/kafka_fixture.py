@@ -44,9 +44,8 @@ class KafkaUnderTest:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse a choice that means nothing before any test runs."""
+    _ = config
     _kind(_choice())
-    # kafka-python reads its protocol files in a way that Python 3.11 deprecates and 3.13 took back.
-    config.addinivalue_line("filterwarnings", r"ignore:(read|open)_text is deprecated:DeprecationWarning")
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -11,6 +11,7 @@ import pytest
 from sinks.database import sqlite_url
 from sinks.schema import migrate
 from tests.office import Office
+from tests.tiny_city import build_tiny_city
 
 gc.set_threshold(50_000, 20, 20)  # importing makes much and frees nothing
 
@@ -36,3 +37,9 @@ def office(tmp_path: Path, laid: Path) -> Iterator[Office]:
     office = Office(tmp_path, laid)
     yield office
     office.close()
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """The folder of a small city, to be changed."""
+    return build_tiny_city(tmp_path / "shuanghe")
