@@ -75,7 +75,7 @@ class Learner:
 
     def __post_init__(self) -> None:
         """Remember what an earlier process has told."""
-        self._told = _read(self.memory)
+        self._told = told_of(self.memory)
 
     @property
     def asking(self) -> bool:
@@ -192,8 +192,12 @@ def _output(told: wire.DeskNotice) -> Output:
     return fitting(Output(Partition(topic, 0), told.notice_id, topic, key, told.encode(), tuple(headers)))
 
 
-def _read(memory: Path | None) -> set[str]:
-    """Return what was told; a file that is missing or damaged knows of nothing."""
+def told_of(memory: Path | None) -> set[str]:
+    """Return the categories of which the desk was told that they are withheld.
+
+    Args:
+        memory: the file of that; one that is missing or damaged knows of nothing.
+    """
     try:
         found = json.loads(memory.read_text(encoding="utf-8")) if memory is not None else []
     except (OSError, ValueError):

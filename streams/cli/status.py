@@ -20,6 +20,8 @@ from streams.client import ClientError, broker_version
 from streams.clock import now
 from streams.cluster import ClusterError
 from streams.lag import Backlog
+from streams.learning import MEMORY_FILE as LEARNED_FILE
+from streams.learning import told_of
 from streams.modelfile import TaxonomyError, of_city
 from streams.process import ready_port
 from streams.unaccounted import MEMORY_FILE
@@ -67,6 +69,7 @@ def _document(installation: Installation) -> tuple[dict[str, Any], list[str]]:
     except (Stop, ClusterError, CityError, KafkaException, UnavailableError, SchemaError, SQLAlchemyError) as error:
         troubles.append(str(error))
     document["classifier"] = _classifier(installation)
+    document["withheld"] = sorted(told_of(installation.settings.run / LEARNED_FILE))
     # Last: a worker that is down is the likeliest cause of nothing else, and what the others say is known by now.
     troubles += _down(installation, document["workers"])
     document["ready"] = not troubles
@@ -124,3 +127,11 @@ def _tell(console: Console, document: dict[str, Any]) -> None:
     if document["lag"] is not None:
         console.print(f"lag         {document['lag']}")
         console.print(f"unaccounted {document['unaccounted']}, the oldest {document['oldest_unaccounted_s']} s old")
+    classifier = document["classifier"]
+    console.print(f"classifier  {classifier['model'] or 'lexicon'}{_because(classifier['problem'])}")
+    if document["withheld"]:
+        console.print(f"withheld    {', '.join(document['withheld'])}: the desk rules until outcomes keep the promise")
+
+
+def _because(problem: str | None) -> str:
+    return f": {problem}" if problem else ""

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from streams import cli
 from streams.cli.common import STATE_FILE
+from streams.learning import MEMORY_FILE as LEARNED_FILE
 
 
 def yiwang(*arguments: str | Path) -> Result:
@@ -71,3 +72,17 @@ def test_status_is_3_when_a_workers_process_is_gone(standing: Path) -> None:
     finally:
         child.wait()
     assert yiwang("status", "--data", standing).exit_code == 3
+
+
+def test_status_tells_what_classifies_and_what_is_withheld_from_it(
+    standing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "classifier  lexicon: none" in yiwang("status", "--data", standing).stdout
+    monkeypatch.setattr("streams.cli.status._classifier", lambda _installation: {"model": "abc", "problem": None})
+    (standing / "run" / LEARNED_FILE).write_text('["0505", "0101"]')
+    told = yiwang("status", "--data", standing).stdout
+    assert "classifier  abc\n" in told
+    assert "withheld    0101, 0505: the desk rules" in told
+    document = json.loads(yiwang("status", "--data", standing, "--json").stdout)
+    assert document["withheld"] == ["0101", "0505"]
+    assert document["classifier"] == {"model": "abc", "problem": None}
