@@ -254,6 +254,11 @@ class Installation:
         finally:
             reader.close()
 
+    def metrics(self, role: str | None = None) -> list[str]:
+        """Where the workers, or those of a role, tell Prometheus: `HOST:PORT` each."""
+        targets = json.loads((self.data / "run" / "prometheus-targets.json").read_text())
+        return [each["targets"][0] for each in targets if role in {None, each["labels"]["role"]}]
+
     # -- looking --------------------------------------------------------------------------------
 
     def rows(self, statement: str, **values: object) -> list[Any]:

@@ -45,9 +45,7 @@ def restarted(town: Installation, name: str) -> None:
 
 def metrics(town: Installation, role: str) -> str:
     """What the workers of a role tell Prometheus."""
-    targets = json.loads((town.data / "run" / "prometheus-targets.json").read_text())
-    found = [each["targets"][0] for each in targets if each["labels"]["role"] == role]
-    return "".join(urlopen(f"http://{each}/metrics", timeout=10).read().decode() for each in found)
+    return "".join(urlopen(f"http://{each}/metrics", timeout=10).read().decode() for each in town.metrics(role))
 
 
 def queue(town: Installation) -> dict[str, Any]:
