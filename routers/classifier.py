@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from routers.ngrams import MOST_TEXTS, Counted, count, grams_of
+from routers.ngrams import MOST_TEXTS, Counted, View, count_views, grams_of
 from routers.tiers import Evidence
 
 Floats = npt.NDArray[np.float32]
@@ -30,21 +30,14 @@ TOP = 3
 CATEGORY, KIND, URGENCY = "category", "kind", "urgency"
 """The heads a city's model may have."""
 
-_BATCH = 256
+_BATCH = 128
 """Texts counted at once: few enough to stay in the processor's cache."""
 
 _WHY = 4
 """N-grams named as reasons."""
 
 _LISTEN = 24
-"""Loudest n-grams from which the reasons are taken: many overlap."""
-
-
-class View(NamedTuple):
-    """One way of reading a text: its first `reach` characters, in n-grams of these sizes."""
-
-    reach: int
-    sizes: tuple[int, ...]
+"""Loudest n-grams from which the reasons are taken: many overlap. Single characters are no reasons."""
 
 
 class Link(NamedTuple):
@@ -97,6 +90,11 @@ class Model:
         """Bits of a bucket."""
         return len(self.rows[0]).bit_length() - 1
 
+    @cached_property
+    def all_rows(self) -> Rows:
+        """The rows of all views, one after the other, as `count_views` numbers their buckets."""
+        return np.concatenate(self.rows)
+
     def head(self, name: str) -> Head | None:
         """Return a head by its name."""
         return next((head for head in self.heads if head.name == name), None)
@@ -127,9 +125,10 @@ class Read:
         # softmax over all labels with the slope of the link, so that one scale serves both figures
         spread = np.exp((scores - best[:, :1]) * max(head.link.margin, 1.0))
         shares = np.take_along_axis(spread, order, axis=1) / spread.sum(axis=1, keepdims=True)
+        name = head.labels.__getitem__
         return [
-            Answer(tuple(head.labels[i] for i in row), float(sure), tuple(map(float, share)))
-            for row, sure, share in zip(order, confidences, shares, strict=True)
+            Answer(tuple(map(name, row)), sure, tuple(share))
+            for row, sure, share in zip(order.tolist(), confidences.tolist(), shares.tolist(), strict=True)
         ]
 
 
@@ -168,33 +167,51 @@ class Classifier:
         """
         model = self.model
         columns = [head.start + head.labels.index(label) for label in labels]
+        text = text[: max(view.reach for view in model.views)]
+        sizes = sorted({size for view in model.views for size in view.sizes if size > 1})
+        grams = {int(size[0]): (start, size, buckets) for start, size, buckets in grams_of(text, sizes, model.bits)}
         found = [
-            (start, size, rows[buckets])
+            (start[:ends], size[:ends], rows[buckets[:ends]])
             for view, rows in zip(model.views, model.rows, strict=True)
-            for start, size, buckets in grams_of(text[: view.reach], view.sizes, model.bits)
+            for start, size, buckets in (grams[each] for each in view.sizes if each in grams)
+            if (ends := min(len(text), view.reach) - int(size[0]) + 1) > 0
         ]
         if not found:
             return [() for _ in labels]
-        starts, sizes, rows = (np.concatenate(part) for part in zip(*found, strict=True))
-        spoken = model.weights[rows][:, columns] * model.scale[columns] * model.rarity[rows, None]
-        said = []
-        for at in range(len(labels)):
-            others = [column for column in range(len(labels)) if column != at]
-            more = spoken[:, at] - spoken[:, others].mean(axis=1) if others else spoken[:, at]
-            loudest = np.argsort(-more, kind="stable")[:_LISTEN]
-            grams = (
-                text[starts[i] : starts[i] + sizes[i]] for i in loudest if more[i] > 0 and rows[i] and sizes[i] > 1
-            )
-            said.append(_different(grams))
-        return said
+        starts, lengths, rows = (np.concatenate(part) for part in zip(*found, strict=True))
+        known = np.flatnonzero(rows)
+        starts, lengths, rows = starts[known], lengths[known], rows[known]
+        spoken = model.weights[rows[:, None], columns] * model.scale[columns] * model.rarity[rows, None]
+        if len(labels) > 1:  # beside the mean of the others
+            spoken -= (spoken.sum(axis=1, keepdims=True) - spoken) / (len(labels) - 1)
+        return [
+            _different(text[starts[i] : starts[i] + lengths[i]] for i in _loudest(more))
+            for more in np.ascontiguousarray(spoken.T)
+        ]
 
     def _scores(self, texts: Sequence[str]) -> Floats:
         model = self.model
-        scores = np.tile(model.bias, (len(texts), 1))
-        for view, rows in zip(model.views, model.rows, strict=True):
-            counted = count([text[: view.reach] for text in texts], view.sizes, model.bits)
-            _add(scores, counted, rows, model)
-        return scores
+        counted = count_views(texts, model.views, model.bits)
+        found = model.all_rows[counted.buckets]
+        weights = weigh(counted, model.rarity[found])
+        known = np.flatnonzero(found)
+        ends = np.searchsorted(known, counted.starts[:: len(model.views)]).tolist()
+        found, weights = found[known], weights[known]
+        scores = np.zeros((len(texts), len(model.bias)), np.float32)
+        for at in range(len(texts)):
+            start, end = ends[at], ends[at + 1]
+            if start < end:
+                scores[at] = weights[start:end] @ model.weights.take(found[start:end], axis=0)
+        return scores * model.scale + model.bias
+
+
+def _loudest(more: Floats) -> list[int]:
+    """Return the places of the few that speak most for something, the loudest first, the first of equals."""
+    some = np.flatnonzero(more > 0)
+    if len(some) > _LISTEN:
+        some = some[more[some] >= np.partition(more[some], -_LISTEN)[-_LISTEN]]
+    loudest: list[int] = some[np.argsort(-more[some], kind="stable")[:_LISTEN]].tolist()
+    return loudest
 
 
 def _different(grams: Iterable[str]) -> tuple[str, ...]:
@@ -210,30 +227,17 @@ def _different(grams: Iterable[str]) -> tuple[str, ...]:
 
 
 def weigh(counted: Counted, rarity: Floats) -> Floats:
-    """Return the tf-idf weight of each counted n-gram, of length 1 by text.
+    """Return the tf-idf weight of each counted n-gram, of length 1 by row.
 
     Args:
         counted: a batch.
         rarity: idf of each of its n-grams.
     """
     weights = (1.0 + np.log(counted.counts)) * rarity
-    owners = np.repeat(np.arange(len(counted.starts) - 1), np.diff(counted.starts))
-    lengths = np.sqrt(np.bincount(owners, weights * weights, minlength=len(counted.starts) - 1))
-    result: Floats = (weights / np.maximum(lengths, 1e-12)[owners]).astype(np.float32)
+    sums = np.concatenate(([0.0], np.cumsum(weights * weights, dtype=np.float64)))[counted.starts]
+    lengths = np.sqrt(np.maximum(np.diff(sums), 1e-24))
+    result: Floats = (weights / np.repeat(lengths, np.diff(counted.starts))).astype(np.float32)
     return result
 
 
-def _add(scores: Floats, counted: Counted, rows: Rows, model: Model) -> None:
-    """Add to the scores what a view sees."""
-    found = rows[counted.buckets]
-    weights = weigh(counted, model.rarity[found])
-    known = found > 0
-    before = np.concatenate(([0], np.cumsum(known)))[counted.starts].tolist()
-    found, weights = found[known], weights[known]
-    for at in range(len(scores)):
-        start, end = before[at], before[at + 1]
-        if start < end:
-            scores[at] += (weights[start:end] @ model.weights.take(found[start:end], axis=0)) * model.scale
-
-
-assert _BATCH <= MOST_TEXTS
+assert 4 * _BATCH <= MOST_TEXTS, "a model may have four views"

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,7 @@ _STEP = np.uint32(0x9E3779B1)
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Sparse counts of a batch, by rows: the features of text `i` lie from `starts[i]` to `starts[i + 1]`."""
+    """Sparse counts of a batch, by rows: the features of row `i` lie from `starts[i]` to `starts[i + 1]`."""
 
     starts: Places
     buckets: Places
@@ -39,41 +40,66 @@ class Counted:
 
 MOST_BITS = 20
 MOST_TEXTS = 1 << (32 - MOST_BITS)
-"""Texts of one call: text and bucket together are a number of 32 bits, which sorts three times as fast as one of 64."""
+"""Texts of one call: text, view and bucket make a number of 32 bits, which sorts three times as fast as one of 64."""
+
+
+class View(NamedTuple):
+    """One way of reading a text: its first `reach` characters, in n-grams of these sizes."""
+
+    reach: int
+    sizes: tuple[int, ...]
 
 
 def count(texts: Sequence[str], sizes: Sequence[int], bits: int) -> Counted:
-    """Count the n-grams of some texts.
+    """Count the n-grams of some texts, read to their ends; see `count_views`."""
+    return count_views(texts, (View(max(map(len, texts), default=0), tuple(sizes)),), bits)
+
+
+def count_views(texts: Sequence[str], views: Sequence[View], bits: int) -> Counted:
+    """Count the n-grams of some texts in each of some views, all at once.
 
     Letters are compared without case and width, every digit is the same, every blank is one blank.
 
     Args:
-        texts: at most `MOST_TEXTS` strings, empty ones too.
-        sizes: lengths of the n-grams in characters, each 1 or more.
-        bits: the buckets are numbers below 2^bits; at most `MOST_BITS`.
+        texts: at most `MOST_TEXTS` by the number of views (rounded up to a power of 2), empty ones too.
+        views: each with sizes of 1 or more.
+        bits: the buckets of view v are numbers from v 2^bits on, below (v + 1) 2^bits; at most `MOST_BITS`.
+
+    Returns:
+        The counts of each text in each view: those of text t in view v have the row t len(views) + v.
     """
-    assert len(texts) <= MOST_TEXTS, f"{len(texts)} texts at once"
+    view_bits = (len(views) - 1).bit_length()
+    assert len(texts) << view_bits <= MOST_TEXTS, f"{len(texts)} texts in {len(views)} views at once"
     assert bits <= MOST_BITS, f"{bits} bits"
-    codes, owners = _codes(texts)
+    reach = max(view.reach for view in views)
+    codes, lengths = _codes([text[:reach] for text in texts])
+    passed = np.arange(len(codes)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     keys = []
-    for size in sizes:
-        last = len(codes) - size + 1
-        if last > 0:
-            within = owners[:last] == owners[size - 1 :]
-            keys.append(((owners[:last] << np.uint32(bits)) | _hashed(codes, size, bits))[within])
+    for at, view in enumerate(views):
+        seen = codes if view.reach >= reach else codes[passed < view.reach]
+        rows = np.arange(len(texts), dtype=np.uint32) << np.uint32(view_bits) | np.uint32(at)
+        owners = np.repeat(rows << np.uint32(bits), np.minimum(lengths, view.reach))
+        for size in view.sizes:
+            last = len(seen) - size + 1
+            if last > 0:
+                every = owners[:last] | _hashed(seen, size, bits)
+                keys.append(every if size == 1 else every[owners[:last] == owners[size - 1 :]])
     every = np.concatenate(keys) if keys else np.zeros(0, np.uint32)
-    if not len(every):
-        return Counted(np.zeros(len(texts) + 1, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
     every.sort()
-    firsts = np.flatnonzero(np.concatenate(([True], every[1:] != every[:-1])))
-    found = every[firsts].astype(np.int64)
-    starts = np.searchsorted(found, np.arange(len(texts) + 1, dtype=np.int64) << bits)
-    return Counted(starts, found & ((1 << bits) - 1), np.diff(firsts, append=len(every)).astype(np.float32))
+    fresh = np.empty(len(every), np.bool_)
+    fresh[:1] = True
+    np.not_equal(every[1:], every[:-1], out=fresh[1:])
+    firsts = np.flatnonzero(fresh)
+    found = every[firsts]
+    bounds = np.arange(len(texts))[:, None] << view_bits | np.arange(len(views))
+    starts = np.append(np.searchsorted(found, (bounds << bits).ravel().astype(np.uint32)), len(found))
+    buckets = (found & np.uint32((1 << bits + view_bits) - 1)).astype(np.int64)
+    return Counted(starts, buckets, np.diff(firsts, append=len(every)).astype(np.float32))
 
 
 def grams_of(text: str, sizes: Sequence[int], bits: int) -> list[tuple[Places, Places, Codes]]:
     """Return the n-grams of one text for each size: where they start, their lengths, and their buckets."""
-    codes, _owners = _codes([text])
+    codes, _lengths = _codes([text])
     return [
         (np.arange(len(codes) - size + 1), np.full(len(codes) - size + 1, size), _hashed(codes, size, bits))
         for size in sizes
@@ -81,12 +107,10 @@ def grams_of(text: str, sizes: Sequence[int], bits: int) -> list[tuple[Places, P
     ]
 
 
-def _codes(texts: Sequence[str]) -> tuple[Codes, Codes]:
-    """Return the folded code points of all texts in one array, and the number of the text each belongs to."""
+def _codes(texts: Sequence[str]) -> tuple[Codes, Places]:
+    """Return the folded code points of all texts in one array, and how many are each text's."""
     raw = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
-    folded = _fold()[np.minimum(raw, _BMP)]
-    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-    return folded, np.repeat(np.arange(len(texts), dtype=np.uint32), lengths)
+    return _fold()[np.minimum(raw, _BMP)], np.fromiter(map(len, texts), np.int64, len(texts))
 
 
 def _hashed(codes: Codes, size: int, bits: int) -> Codes:

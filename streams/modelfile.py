@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from routers.city import City
-from routers.classifier import Head, Link, Model, View
+from routers.classifier import Head, Link, Model
+from routers.ngrams import View
 from routers.tiers import Evidence
 from streams.files import write_whole
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from routers.classifier import CATEGORY, Head, Link, Model, View
-from routers.ngrams import count
+from routers.classifier import CATEGORY, Head, Link, Model
+from routers.ngrams import View, count
 from routers.tiers import Evidence
 
 BITS = 12

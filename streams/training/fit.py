@@ -21,8 +21,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.svm import LinearSVC
 
-from routers.classifier import Floats, Head, Link, Model, View, weigh
-from routers.ngrams import MOST_TEXTS, Counted, count
+from routers.classifier import Floats, Head, Link, Model, weigh
+from routers.ngrams import MOST_TEXTS, Counted, View, count
 
 VIEWS = (View(400, (1, 2)), View(60, (1, 2, 3)))
 """All that is read, in single characters and pairs, and the beginning once more and finer: titles and first sentences

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routers.classifier import CATEGORY, Classifier, Head, Link, confidence
-from tests.small_model import small_model
+from routers.ngrams import View, count
+from tests.small_model import BITS, small_model
 
 MODEL = small_model({"路灯不亮": "灯", "拖欠工资": "薪", "下水道堵塞": "水"})
 HEAD = MODEL.heads[0]
@@ -87,3 +91,35 @@ def test_a_model_of_two_questions_answers_each() -> None:
 
 def test_no_texts_no_answers() -> None:
     assert Classifier(MODEL).read([]).answers(HEAD) == []
+
+
+@given(st.lists(st.text(st.sampled_from("路灯不亮欠薪工资1 a"), max_size=12), max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_scores_are_the_sums_of_what_each_view_says(texts: list[str]) -> None:
+    """The same by a loop over views, texts and n-grams, one after the other."""
+    views = (View(9, (1, 2)), View(4, (2,)))
+    rows = np.arange(1, 1 << BITS, 7, dtype=np.int32)
+    tables = np.zeros((2, 1 << BITS), np.int32)
+    tables[0][rows], tables[1][rows] = np.arange(1, len(rows) + 1), np.arange(len(rows) + 1, 2 * len(rows) + 1)
+    chance = np.random.default_rng(7)
+    model = replace(
+        MODEL,
+        views=views,
+        rows=tuple(tables),
+        rarity=chance.uniform(1, 5, 2 * len(rows) + 1).astype(np.float32),
+        weights=chance.integers(-127, 128, (2 * len(rows) + 1, len(MODEL.bias))).astype(np.int8),
+        bias=chance.normal(size=len(MODEL.bias)).astype(np.float32),
+    )
+    model.weights[0] = 0
+    for text, scores in zip(texts, Classifier(model).read(texts).scores, strict=True):
+        wanted = model.bias.astype(float)
+        for view, table in zip(views, tables, strict=True):
+            counted = count([text[: view.reach]], view.sizes, BITS)
+            said = [
+                (1 + math.log(number)) * float(model.rarity[table[bucket]])
+                for bucket, number in zip(counted.buckets, counted.counts, strict=True)
+            ]
+            length = math.hypot(*said) or 1.0
+            for bucket, weight in zip(counted.buckets, said, strict=True):
+                wanted = wanted + weight / length * model.weights[table[bucket]] * model.scale
+        assert np.allclose(scores, wanted, atol=1e-5)

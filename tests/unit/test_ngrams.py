@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routers.ngrams import count, grams_of
+from routers.ngrams import View, count, count_views, grams_of
 
 BITS = 14
 TEXTS = st.lists(st.text(max_size=30), max_size=8)
@@ -38,6 +38,24 @@ def test_every_n_gram_of_a_text_is_counted_and_nothing_else(text: str) -> None:
         found.update(buckets.tolist())
     assert counts([text], 1, 2, 3) == [found]
     assert found.total() == sum(max(0, len(text) - size + 1) for size in (1, 2, 3))
+
+
+@given(TEXTS)
+@settings(max_examples=60, deadline=None)
+def test_views_counted_together_are_those_counted_apart(texts: list[str]) -> None:
+    views = (View(25, (1, 2)), View(6, (1, 2, 3)), View(12, (2,)))
+    together = count_views(texts, views, BITS)
+    assert len(together.starts) == 1 + len(texts) * len(views)
+    for at, view in enumerate(views):
+        apart = count([text[: view.reach] for text in texts], view.sizes, BITS)
+        for row in range(len(texts)):
+            start, end = together.starts[row * len(views) + at : row * len(views) + at + 2]
+            assert (together.buckets[start:end] - (at << BITS)).tolist() == (
+                apart.buckets[apart.starts[row] : apart.starts[row + 1]].tolist()
+            )
+            assert (
+                together.counts[start:end].tolist() == apart.counts[apart.starts[row] : apart.starts[row + 1]].tolist()
+            )
 
 
 def test_case_width_digits_and_blanks_make_no_difference() -> None:
