@@ -26,6 +26,10 @@ SURE_OF_KIND = 0.6
 SURE_OF_URGENCY = 0.9
 """The same for the urgency, below which the category's own holds: both errors cost."""
 
+SURE_OF_CATEGORY = 0.5
+"""The same for the category, below which its urgency and its danger are not believed without a word of danger: a wrong
+guess would send a wrong unit out at once."""
+
 _RANK = (Urgency.LOW, Urgency.NORMAL, Urgency.HIGH, Urgency.CRITICAL)
 
 
@@ -105,7 +109,8 @@ class Reader:
         kind = demand.kind or words.kind
         if demand.kind is None and guess.kind is not None and guess.kind.confidence >= SURE_OF_KIND:
             kind = DemandKind(guess.kind.labels[0])
-        urgency = category.urgency
+        believed = guess.category.confidence >= SURE_OF_CATEGORY
+        urgency = category.urgency if believed else min(category.urgency, Urgency.NORMAL, key=_RANK.index)
         if guess.urgency is not None and guess.urgency.confidence >= SURE_OF_URGENCY:
             urgency = Urgency(guess.urgency.labels[0])
         danger = self.lexicon.danger(whole_of(demand))
@@ -115,7 +120,7 @@ class Reader:
             category=category.code,
             kind=kind,
             urgency=urgency,
-            safety=bool(danger) or "safety" in category.flags,
+            safety=bool(danger) or (believed and "safety" in category.flags),
             confidence=round(guess.category.confidence, 4),
             why=tuple(dict.fromkeys((*top[0].words, *danger))),
             model=self.model,

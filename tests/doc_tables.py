@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from routers.life import ENDED, OPEN, WITH_DESK, WITH_UNIT, Case, CaseState, Cus
 from routers.triage import Triage, Triaged
 from streams.play import DAY
 from streams.topics import PARTITIONS, REGISTRY
-from tests.cities import qinglan
+from tests.cities import qinglan, qinglan_model
 
 ROOT = Path(__file__).parents[1]
 PART = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -175,16 +175,23 @@ def _share(part: int, whole: int) -> str:
     return f"{part} of {whole} ({100 * part / whole:.0f} %)"
 
 
+def _right(sent: Sequence[tuple[Mapping[str, Any], Triaged]]) -> str:
+    return _share(sum(line["unit"] == each.verdict.unit for line, each in sent), len(sent))
+
+
 def quality() -> str:
     """Return how triage does on the day that the demo plays."""
-    triage = Triage(qinglan())
-    found: list[tuple[Mapping[str, Any], Triaged]] = []
-    for text in DAY.read_text().splitlines():
-        line = json.loads(text)
-        found.append((line, triage.decide(_read(line), date(2026, 11, 23))))
+    triage = Triage(qinglan(), qinglan_model())
+    lines = [json.loads(text) for text in DAY.read_text().splitlines()]
+    demands = list(map(_read, lines))
+    found: list[tuple[Mapping[str, Any], Triaged]] = [
+        (line, triage.decide(demand, date(2026, 11, 23), seen))
+        for line, demand, seen in zip(lines, demands, triage.see(demands), strict=True)
+    ]
     ways = Counter((line["expect"], str(each.verdict.ruling)) for line, each in found)
     sent = [(line, each) for line, each in found if each.verdict.ruling is Ruling.DISPATCH]
-    right_unit = sum(line["unit"] == each.verdict.unit for line, each in sent)
+    urgent = [(line, each) for line, each in sent if each.verdict.watch]
+    sure = [(line, each) for line, each in sent if not each.verdict.watch]
     known = [(line, each.classification.category) for line, each in found if line["category"]]
     right_category = sum(line["category"] == category for line, category in known)
     at_desk = [(line, each) for line, each in found if each.verdict.ruling is Ruling.DESK and line["unit"]]
@@ -192,7 +199,8 @@ def quality() -> str:
     rows: list[Row] = [
         ("the category is the right one", _share(right_category, len(known))),
         ("dispatched by machine", _share(len(sent), len(found))),
-        ("... of these to the right unit", _share(right_unit, len(sent))),
+        ("... because the machine is sure; of these to the right unit", _right(sure)),
+        ("... because it is urgent, while the desk looks on; of these to the right unit", _right(urgent)),
         ("sent to the desk though a unit is known", _share(len(at_desk), len(found))),
         ("... of these with the right unit among three candidates", _share(offered, len(at_desk))),
     ]

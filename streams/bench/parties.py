@@ -41,6 +41,8 @@ class Departments:
     now: Callable[[], datetime]
     handled: set[str] = field(default_factory=set)
     called: set[str] = field(default_factory=set)
+    ruled: set[str] = field(default_factory=set)
+    """By the desk: the machine is not sure of every one of thousands of texts, however clear."""
     _keys: dict[str, UnitKey] = field(default_factory=dict)
 
     def react(self, value: bytes | None) -> tuple[str, list[Sent]] | None:
@@ -53,19 +55,34 @@ class Departments:
             The case that is seen for the first time in this task, with the replies to it; None for the rest.
 
         Raises:
-            UnplayableError: it is neither to be handled nor to be called back.
+            UnplayableError: it is neither to be handled nor ruled on nor to be called back.
         """
         if value is None:
             return None
         item = json.loads(value)
         case_id, task = item["case_id"], item["task"]
-        seen = self.handled if task == "handle" else self.called
-        if case_id in seen or task == "assist":
+        if task == "assist":
             return None
-        if task not in ("handle", "call_back"):
+        parts: dict[str, tuple[set[str], Callable[[dict[str, Any]], Iterator[Sent]]]] = {
+            "handle": (self.handled, self._handle),
+            "call_back": (self.called, self._call_back),
+            "rule": (self.ruled, self._rule),
+        }
+        if task not in parts:
             raise UnplayableError(f"{item['unit']} is to {task} {case_id} ({item['why']})")
+        seen, play = parts[task]
+        if case_id in seen:
+            return None
         seen.add(case_id)
-        return case_id, list(self._handle(item) if task == "handle" else self._call_back(item))
+        return case_id, list(play(item))
+
+    def _rule(self, item: dict[str, Any]) -> Iterator[Sent]:
+        case_id, to = item["case_id"], item["candidates"][0]["unit"]
+        yield self._signed(
+            wire.Dispatch(
+                reply_id=f"{case_id}-rule", unit=item["unit"], case_id=case_id, at=self.now(), to=to, reason="首选单位"
+            )
+        )
 
     def _handle(self, item: dict[str, Any]) -> Iterator[Sent]:
         case_id, unit, at = item["case_id"], item["unit"], self.now()

@@ -21,6 +21,7 @@ from streams import clock, keys
 from streams.bench.parties import Departments, Sent, UnplayableError, submission
 from streams.bench.texts import Texts
 from streams.cityfile import load_city
+from streams.modelfile import of_city
 from streams.producer import PARTITIONER
 
 STALLED_SECONDS = 30.0
@@ -122,7 +123,9 @@ def _send(producer: Producer, messages: Iterable[Sent]) -> None:
 
 def channels(settings: Mapping[str, Any], orders: Orders) -> None:
     """Submit demands as ordered, `{"first", "count", "rate"}`, and watch their outcomes until all are closed."""
-    texts = Texts(load_city(Path(settings["city"])), settings["seed"])
+    folder = Path(settings["city"])
+    city = load_city(folder)
+    texts = Texts(city, settings["seed"], of_city(folder, city)[0])
     producer = _producer(settings)
     consumer = _consumer(settings, "bench-channels", "outcome.")
     consumer.consume(_TAKE, 1.0)

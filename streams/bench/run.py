@@ -24,6 +24,7 @@ from streams.broker import BrokerError, EmbeddedKafka
 from streams.cityfile import CityError, load_city
 from streams.cluster import Cluster, ClusterError
 from streams.kafka_access import KafkaAccess
+from streams.modelfile import of_city
 from streams.settings import Settings
 from streams.topics import Topic
 
@@ -112,6 +113,7 @@ def _measure(name: str, settings: Settings, options: Options, folder: Path) -> t
 def _opponents(name: str, settings: Settings, options: Options, folder: Path) -> dict[str, Any]:
     """Measure what the bench is held against, on a broker of the same settings."""
     city = load_city(settings.city)
+    model, _missing = of_city(settings.city, city)
     document: dict[str, Any] = {}
     with EmbeddedKafka(folder / "opponents", heap=settings.heap) as kafka:
         access = KafkaAccess(bootstrap=kafka.bootstrap)
@@ -119,14 +121,14 @@ def _opponents(name: str, settings: Settings, options: Options, folder: Path) ->
             _progress("make the messages and rows")
             sampled = folder / "sample"
             sampled.mkdir()
-            sample = take_sample(city, sampled, min(options.count, SAMPLED), options.seed)
+            sample = take_sample(city, sampled, min(options.count, SAMPLED), options.seed, model)
             repeats = max(1, round(options.count / sample.lifecycles))
             wanted = topics.topics_of(city, settings.partitions)
             document["limit"] = _limit(access, wanted, sample, repeats, folder)
         if name == "naive" or (name == "lifecycle" and NAIVE.is_file()):
             _progress("naive topology")
             naive = _naive()
-            texts = Texts(city, options.seed)
+            texts = Texts(city, options.seed, model)
             demands = [texts.demand(number) for number in range(CHAINS + naive.WARM_UP)]
             document["naive"] = naive.measure(
                 kafka.bootstrap,

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import event
 
 from routers.city import City
+from routers.classifier import Model
 from routers.triage import Triage as Decider
 from sinks.ledger import Ledger, Output, open_engine, sqlite_url
 from sinks.master_key import MasterKey
@@ -89,7 +90,7 @@ class _Log:
         return taken
 
 
-def take_sample(city: City, folder: Path, lifecycles: int, seed: int) -> Sample:
+def take_sample(city: City, folder: Path, lifecycles: int, seed: int, model: Model | None = None) -> Sample:
     """Run so many lifecycles through the workers' functions.
 
     Args:
@@ -97,11 +98,12 @@ def take_sample(city: City, folder: Path, lifecycles: int, seed: int) -> Sample:
         folder: an empty one, for ledger, vault and keys.
         lifecycles: how many.
         seed: of the texts.
+        model: with which the city classifies; None for its words.
 
     Raises:
         RuntimeError: not every case ended closed.
     """
-    texts = Texts(city, seed)
+    texts = Texts(city, seed, model)
     sample = Sample(lifecycles)
     log = _Log(sample)
     units = [unit.code for unit in city.units.values() if not unit.virtual]
@@ -112,7 +114,7 @@ def take_sample(city: City, folder: Path, lifecycles: int, seed: int) -> Sample:
         sqlite_url(folder / "vault.db"), sqlite_url(folder / "vault-keys.db"), MasterKey(folder / "vault.key")
     )
     metrics = Metrics(CollectorRegistry())
-    triage = Triage(city, Decider(city), vault, log, clock.now, metrics.triage())
+    triage = Triage(city, Decider(city, model), vault, log, clock.now, metrics.triage())
     casework = Casework(
         Ledger(engine),
         city,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from routers.city import Category, City
+from routers.classifier import Model
 from routers.demand import Contact, Ruling
 from routers.triage import Triage
 from streams import clock
@@ -20,8 +21,8 @@ _COMPLAINTS = (
     "又出现{keyword}的情况",
 )
 _ENDINGS = ("请尽快处理并答复。", "希望有人到现场看看。", "请核实后给个说法。", "盼早日解决，谢谢。")
-_TRIES = 6
-"""Demands of a category that must all be dispatched by machine before the bench uses it."""
+_TRIES = (6, 40)
+"""Demands of a word that must all be dispatched by machine before the bench uses it: few first, as most words fail."""
 
 _WORDS = 4
 """Words of each category that are tried: trying all of them takes seconds, and there are categories enough."""
@@ -29,19 +30,20 @@ _WORDS = 4
 _DEMAND_ID_SPACE = 10
 """Bytes of a demand id that come from seed and number."""
 
-_CLEAR: dict[str, list[tuple[Category, str]]] = {}
-"""Version of a city to its clear words: finding them takes a second."""
+_CLEAR: dict[tuple[str, str | None], list[tuple[Category, str]]] = {}
+"""Versions of a city and its model to the clear words: finding them takes seconds."""
 
 
 class Texts:
     """Demands made from a city's own words; the same seed and number give the same text."""
 
-    def __init__(self, city: City, seed: int) -> None:
+    def __init__(self, city: City, seed: int, model: Model | None = None) -> None:
         """Find the categories that the machine dispatches.
 
         Args:
             city: gives keywords, places and channels.
             seed: of all texts.
+            model: with which the city classifies; None for its words.
 
         Raises:
             ValueError: the machine dispatches no category of this city by itself.
@@ -52,21 +54,28 @@ class Texts:
         self._places = [
             (community.code, community.zh) for street in city.places.streets for community in street.communities
         ]
-        if city.version not in _CLEAR:
-            _CLEAR[city.version] = list(self._clear_pairs())
-        self._pairs = _CLEAR[city.version]
+        known = (city.version, model.version if model is not None else None)
+        if known not in _CLEAR:
+            _CLEAR[known] = list(self._clear_pairs(Triage(city, model)))
+        self._pairs = _CLEAR[known]
         if not self._pairs:
             raise ValueError("the machine dispatches no category of this city by itself; the bench needs one")
 
-    def _clear_pairs(self) -> Iterator[tuple[Category, str]]:
+    def _clear_pairs(self, decider: Triage) -> Iterator[tuple[Category, str]]:
         """Find the words whose demands the machine dispatches by itself, however they are put."""
-        decider = Triage(self._city)
         at = clock.now()
         today = at.astimezone(clock.PEOPLE).date()
         for category in self._city.categories.values():
             for keyword in category.keywords[:_WORDS]:
-                made = (self._demand(number, category, keyword, at) for number in range(_TRIES))
-                if all(decider.decide(each, today).verdict.ruling is Ruling.DISPATCH for each in made):
+                for tries in _TRIES:
+                    made = [self._demand(number, category, keyword, at) for number in range(tries)]
+                    verdicts = (
+                        decider.decide(each, today, seen).verdict
+                        for each, seen in zip(made, decider.see(made), strict=True)
+                    )
+                    if not all(each.ruling is Ruling.DISPATCH and not each.watch for each in verdicts):
+                        break
+                else:
                     yield category, keyword
 
     @property

@@ -108,9 +108,21 @@ def test_the_desk_calls_back_once_and_helpers_and_tombstones_are_left_alone(keys
     assert staff.react(None) is None
 
 
+def test_the_desk_rules_for_the_first_candidate_where_the_machine_is_not_sure(keys: Path) -> None:
+    staff = staff_of(keys)
+    work = item(task="rule", candidates=[{"unit": "U-LIGHT"}, {"unit": "U-ROAD"}])
+    done = staff.react(work)
+    assert done is not None
+    (reply,) = done[1]
+    ruling = wire.REPLY.validate_json(reply[2])
+    assert isinstance(ruling, wire.Dispatch)
+    assert (ruling.unit, ruling.to) == ("H-HOTLINE", "U-LIGHT")
+    assert staff.react(work) is None
+
+
 def test_work_nobody_plays_is_told(keys: Path) -> None:
-    with pytest.raises(UnplayableError, match="rule"):
-        staff_of(keys).react(item(task="rule"))
+    with pytest.raises(UnplayableError, match="watch"):
+        staff_of(keys).react(item(task="watch"))
 
 
 def test_a_sample_holds_every_message_of_whole_lifecycles(sampled: tuple[Sample, Path]) -> None:
