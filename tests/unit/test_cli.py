@@ -15,8 +15,6 @@ import typer
 from typer.testing import CliRunner, Result
 
 from routers.receipt import receipt
-from sinks.database import open_engine, sqlite_url
-from sinks.schema import migrate
 from streams import cli, up
 from streams.channel import DemandRow, Told
 from streams.cli import COMMANDS
@@ -41,7 +39,7 @@ def bare_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The city of these tests is read from its files once."""
-    for name in ("unit", "topics", "classify"):
+    for name in ("unit", "topics", "classify", "vault"):
         monkeypatch.setattr(f"streams.cli.{name}.load_city", lambda _folder: qinglan())
 
 
@@ -82,6 +80,7 @@ def test_help_lists_every_command_without_importing_them() -> None:
         assert f" {name} " in result.stdout
 
 
+@pytest.mark.usefixtures("read_once")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -105,6 +104,7 @@ def test_wrong_use_is_status_2_and_says_why(arguments: list[str]) -> None:
     assert not result.stdout
 
 
+@pytest.mark.usefixtures("read_once")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -144,6 +144,7 @@ def test_a_mistake_of_the_program_shows_no_traceback(monkeypatch: pytest.MonkeyP
     assert "Traceback" not in result.output
 
 
+@pytest.mark.usefixtures("read_once")
 def test_a_state_file_of_a_killed_installation_does_not_count(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / STATE_FILE).write_text(json.dumps({"pid": 2**22 + 1, "kafka": "127.0.0.1:1"}))
@@ -224,12 +225,10 @@ def test_topics_come_from_the_one_registry() -> None:
 # ---- ledger and triage ------------------------------------------------------------------------------
 
 
-def test_an_empty_ledger_has_no_cases_and_says_so(tmp_path: Path) -> None:
-    engine = open_engine(sqlite_url(tmp_path / "ledger.db"))
-    migrate(engine)
-    engine.dispose()
-    assert document(yiwang("case", "list", "--data", tmp_path, "--json")) == {"cases": []}
-    missing = yiwang("case", "show", CASE, "--data", tmp_path, "--json")
+def test_an_empty_ledger_has_no_cases_and_says_so(ledger_file: Path) -> None:
+    data = ledger_file.parent
+    assert document(yiwang("case", "list", "--data", data, "--json")) == {"cases": []}
+    missing = yiwang("case", "show", CASE, "--data", data, "--json")
     assert missing.exit_code == 1
     assert CASE in missing.stderr
     assert not missing.stdout
