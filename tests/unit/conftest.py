@@ -7,6 +7,7 @@ no worker before it has.
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,3 +60,20 @@ def tiny(tmp_path: Path) -> Path:
     from tests.tiny_city import build_tiny_city
 
     return build_tiny_city(tmp_path / "shuanghe")
+
+
+@pytest.fixture
+def bare_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder, and no settings from outside."""
+    for name in [name for name in os.environ if name.startswith("YIWANG_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The city of the command line's tests is read from its files once."""
+    from tests.cities import qinglan
+
+    for name in ("unit", "topics", "classify", "vault"):
+        monkeypatch.setattr(f"streams.cli.{name}.load_city", lambda _folder: qinglan())
