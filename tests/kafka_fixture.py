@@ -16,11 +16,6 @@ from typing import NoReturn
 
 import pytest
 
-from streams.broker import BrokerError, EmbeddedKafka
-from streams.kafka_config import Ports, server_properties
-from streams.kafka_ports import free_port
-from tests.kafka_image import BASE, build_image
-
 CHOICE = "YIWANG_TEST_KAFKA"
 IMAGE = "YIWANG_TEST_KAFKA_IMAGE"
 
@@ -56,6 +51,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaUnderTest]:
+    from streams.broker import BrokerError, EmbeddedKafka
+
     choice = _choice()
     kind = _kind(choice)
     if kind == "embedded":
@@ -116,6 +113,9 @@ def _kind(choice: str) -> str:
 @contextmanager
 def _container(image: str) -> Iterator[str]:
     """Run an image that takes its settings from KAFKA_* variables, as `apache/kafka:4.3.0` does, or one made here."""
+    from streams.kafka_ports import free_port
+    from tests.kafka_image import BASE, build_image
+
     os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # the reaper is one more image to be fetched
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library warns of its own moves
@@ -142,6 +142,8 @@ def _container(image: str) -> Iterator[str]:
 
 def _container_settings(port: int) -> dict[str, str]:
     """The embedded broker's settings as variables, with listeners that can be reached from outside the container."""
+    from streams.kafka_config import Ports, server_properties
+
     lines = server_properties(Ports(clients=9092, controller=9093), "/tmp/kafka-logs").splitlines()
     settings = dict(line.split("=", 1) for line in lines)
     settings["listeners"] = "PLAINTEXT://0.0.0.0:9092,CONTROLLER://127.0.0.1:9093"

@@ -10,16 +10,14 @@ from sqlalchemy import Engine, text
 
 from sinks.audit import PartitionLog, audit
 from sinks.database import open_engine, sqlite_url
-from sinks.tables import METADATA
 from tests.filled_ledger import NINE, FilledLedger, case_id, dispatched, registered
 
 SIX = tuple(case_id(number) for number in range(6))
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_engine(sqlite_url(tmp_path / "ledger.db"))
-    METADATA.create_all(engine)
+def engine(ledger_file: Path) -> Iterator[Engine]:
+    engine = open_engine(sqlite_url(ledger_file))
     yield engine
     engine.dispose()
 

@@ -42,10 +42,11 @@ def sampled(city: City, tmp_path_factory: pytest.TempPathFactory) -> tuple[Sampl
     return take_sample(city, folder, LIFECYCLES, seed=7), folder
 
 
-@pytest.fixture
-def keys(city: City, tmp_path: Path) -> Path:
-    ensure(tmp_path / "keys", [code for code, unit in city.units.items() if not unit.virtual])
-    return tmp_path / "keys"
+@pytest.fixture(scope="module")
+def keys(city: City, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("issued") / "keys"
+    ensure(folder, [code for code, unit in city.units.items() if not unit.virtual])
+    return folder
 
 
 def staff_of(keys: Path) -> Departments:

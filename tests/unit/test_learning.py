@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +25,9 @@ from streams.learning import PAUSE, Learner
 from tests.cities import qinglan
 
 CITY = qinglan()
+READER = Reader(CITY)
+"""One that has learned nothing: its words take a while to lay out, and what a copy learns is the copy's own."""
+
 DESK = CITY.policies.desk
 LAMPS, WATER = "0505", "0101"
 WRONG = evidence_of([(LAMPS, 0.9, False)] * 4)
@@ -60,7 +64,7 @@ class Town:
         self.registry = CollectorRegistry()
         counted = Metrics(self.registry).triage()
         learner = Learner(
-            CITY, Reader(CITY), self.outcomes, self, counted, lambda: self.at, lambda: self.seconds, self.memory
+            CITY, copy(READER), self.outcomes, self, counted, lambda: self.at, lambda: self.seconds, self.memory
         )
         self.turn(learner)
         return learner

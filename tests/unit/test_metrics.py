@@ -17,7 +17,6 @@ from sinks.database import open_engine, sqlite_url
 from sinks.ledger_metrics import FRESH_SECONDS, IntakeState, LedgerCollector
 from sinks.metric_list import METRICS, UNPROVEN
 from sinks.metrics import CaseworkMetrics, Metrics, TriageMetrics, metric
-from sinks.tables import METADATA
 from tests.filled_ledger import DESK, NINE, FilledLedger, dispatched, happened, minutes, registered, whole_day
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -47,14 +46,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.db"
-
-
-@pytest.fixture
-def engine(path: Path) -> Iterator[Engine]:
-    engine = open_engine(sqlite_url(path))
-    METADATA.create_all(engine)
+def engine(ledger_file: Path) -> Iterator[Engine]:
+    engine = open_engine(sqlite_url(ledger_file))
     yield engine
     engine.dispose()
 
@@ -65,12 +58,12 @@ def ledger(engine: Engine) -> FilledLedger:
 
 
 @pytest.fixture
-def worker(path: Path, clock: Clock) -> Iterator[Callable[..., CollectorRegistry]]:
+def worker(ledger_file: Path, clock: Clock) -> Iterator[Callable[..., CollectorRegistry]]:
     """Start a worker: a registry of its own, with the ledger's figures in it."""
     engines = []
 
     def start(intake: Callable[[], IntakeState] | None = None) -> CollectorRegistry:
-        reader = open_engine(sqlite_url(path), read_only=True)
+        reader = open_engine(sqlite_url(ledger_file), read_only=True)
         engines.append(reader)
         registry = CollectorRegistry()
         registry.register(LedgerCollector(reader, clock.now, intake, monotonic=clock.monotonic))
@@ -171,16 +164,16 @@ def test_a_burst_of_scrapes_asks_the_ledger_once(
     assert value(registry, "yiwang_cases", state="dispatched") == 1
 
 
-def test_a_ledger_that_is_away_says_so_and_comes_back(ledger: FilledLedger, clock: Clock, path: Path) -> None:
+def test_a_ledger_that_is_away_says_so_and_comes_back(ledger: FilledLedger, clock: Clock, ledger_file: Path) -> None:
     whole_day(ledger)
-    away = path.with_name("away")
+    away = ledger_file.with_name("away")
     registry = CollectorRegistry()
     reader = open_engine(sqlite_url(away), read_only=True)
     registry.register(LedgerCollector(reader, clock.now, lambda: IntakeState(3, 1.5), monotonic=clock.monotonic))
     assert value(registry, "yiwang_ledger_up") == 0
     assert value(registry, "yiwang_cases", state="closed") is None
     assert value(registry, "yiwang_unaccounted") == 3
-    away.symlink_to(path)
+    away.symlink_to(ledger_file)
     clock.later(FRESH_SECONDS)
     assert value(registry, "yiwang_ledger_up") == 1
     assert value(registry, "yiwang_cases", state="closed") == 2

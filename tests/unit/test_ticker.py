@@ -12,7 +12,6 @@ from routers.follow import clocks
 from routers.life import Case, CaseState, Facts
 from sinks.database import open_engine, sqlite_url
 from sinks.ledger import Batch, Ledger, Partition
-from sinks.schema import migrate
 from streams import decoding, envelope, topics
 from streams import messages as wire
 from streams.ticker import AGAIN, BATCH, DRIFT, Ticker
@@ -47,10 +46,8 @@ def tower() -> Tower:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    url = sqlite_url(tmp_path / "ledger.db")
-    migrate(url)
-    opened = Ledger(open_engine(url))
+def ledger(ledger_file: Path) -> Iterator[Ledger]:
+    opened = Ledger(open_engine(sqlite_url(ledger_file)))
     yield opened
     opened.close()
 
