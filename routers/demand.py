@@ -62,9 +62,9 @@ UnitCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9-]{1,31}$")]
 
 
 class Value(BaseModel):
-    """Base of all shared values: frozen; fields a later version added are ignored."""
+    """Base of all shared values: frozen; fields a later version added are ignored; JSON has no infinity."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, allow_inf_nan=False)
 
 
 class DemandKind(StrEnum):

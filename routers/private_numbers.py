@@ -47,6 +47,7 @@ _WIDE_RUN = re.compile(rf"{_ANY}(?:{_COMMA}?{_GAP}{_ANY}){{6}}")
 
 _EMAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,}")
 _CODE = re.compile(r"(?<![A-Za-z0-9])[0-9A-Ya-y]{18}(?![A-Za-z0-9])")
+_CARD_IN_CODE = re.compile(f"{_D}{{16,18}}")
 _SERVICE = re.compile(rf"(?<![\d-])[48]00(?:[-—\s]?{_D}{{3,4}}){{2}}(?![\d-])")
 """400 and 800 numbers: whoever they belong to wants to be called."""
 
@@ -172,8 +173,8 @@ def _near(cue: re.Pattern[str], found: re.Match[str], reach: int) -> bool:
 
 def _credit_code(found: re.Match[str]) -> str | None:
     code = found.group().upper()
-    # In doubt it is a card, which is 18 digits seldom, but then a person's.
-    unclear = birth_date(code) or (code.isdecimal() and valid_card(code))
+    # In doubt it is a card's number, perhaps with a letter before or behind it, for that is a person's.
+    unclear = birth_date(code) or any(map(valid_card, _CARD_IN_CODE.findall(code)))
     return code if valid_credit_code(code) and not unclear else None
 
 

@@ -1,6 +1,7 @@
 """The words on the wire: what is written can be read, what cannot be read has a code, and the schemas are true."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -439,3 +440,11 @@ def test_nesting_of_any_depth_is_read_or_refused(depth: int, opening: tuple[byte
     nested = opening[0] * depth + b"1" + opening[1] * depth
     read_or_refused(nested)
     read_or_refused(demand()[:-1] + b',"place":' + nested + b"}")
+
+
+@pytest.mark.parametrize("promise", ["1e999", "-1e999"])
+def test_a_number_that_json_cannot_say_is_refused(promise: str) -> None:
+    told = json.dumps(example(wire.DeskNotice))
+    broken = re.sub(r'"promise": ?[^,}]+', f'"promise":{promise}', told)
+    with pytest.raises(decoding.UndecodableError, match="promise"):
+        decoding.decode(wire.WORK, broken.encode())

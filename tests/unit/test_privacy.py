@@ -6,7 +6,7 @@ from datetime import date
 from time import perf_counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from routers.privacy import Masker, find, mask, mask_answer
@@ -185,6 +185,7 @@ def test_no_valid_identity_number_gets_through(before: str, after: str, number: 
 
 
 @given(words, words, st.from_regex(r"[3-6][0-9]{14,17}", fullmatch=True).map(card))
+@example("", "c", "62344277519000011")  # with the letter it passes for a firm's credit code
 @settings(max_examples=40, deadline=None)
 def test_no_card_gets_through(before: str, after: str, number: str) -> None:
     assert number not in mask(before + number + after)
