@@ -22,7 +22,7 @@ _COMPLAINTS = (
 )
 _ENDINGS = ("请尽快处理并答复。", "希望有人到现场看看。", "请核实后给个说法。", "盼早日解决，谢谢。")
 _TRIES = 6
-"""Demands of a word that must all be dispatched by machine before the bench uses it; the desk rules on the few others."""
+"""Demands of a word that must all be dispatched by machine before the bench uses it; the desk rules on few others."""
 
 _WORDS = 4
 """Words of each category that are tried: trying all of them takes seconds, and there are categories enough."""
