@@ -107,6 +107,8 @@ class Answer(NamedTuple):
     confidence: float
     shares: tuple[float, ...]
     """How likely each label is beside the others: they add up to at most 1."""
+    known: bool = True
+    """The model knows some n-gram of the text; else the order of the labels means nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,6 +117,8 @@ class Read:
 
     model: Model
     scores: Floats
+    known: npt.NDArray[np.bool_]
+    """One a text: whether the model knows some of its n-grams."""
 
     def answers(self, head: Head) -> list[Answer]:
         """Return an answer for each text, the likeliest labels first."""
@@ -127,8 +131,10 @@ class Read:
         shares = np.take_along_axis(spread, order, axis=1) / spread.sum(axis=1, keepdims=True)
         name = head.labels.__getitem__
         return [
-            Answer(tuple(map(name, row)), sure, tuple(share))
-            for row, sure, share in zip(order.tolist(), confidences.tolist(), shares.tolist(), strict=True)
+            Answer(tuple(map(name, row)), sure, tuple(share), known)
+            for row, sure, share, known in zip(
+                order.tolist(), confidences.tolist(), shares.tolist(), self.known.tolist(), strict=True
+            )
         ]
 
 
@@ -154,8 +160,10 @@ class Classifier:
     def read(self, texts: Sequence[str]) -> Read:
         """Score texts, any number of them."""
         parts = [self._scores(texts[at : at + _BATCH]) for at in range(0, len(texts), _BATCH)]
-        width = len(self.model.bias)
-        return Read(self.model, np.concatenate(parts) if parts else np.zeros((0, width), np.float32))
+        if not parts:
+            return Read(self.model, np.zeros((0, len(self.model.bias)), np.float32), np.zeros(0, np.bool_))
+        scores, known = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return Read(self.model, scores, known)
 
     def why(self, text: str, head: Head, labels: Sequence[str]) -> list[tuple[str, ...]]:
         """Return, for each of some labels, the n-grams that spoke more for it than for the others, the loudest first.
@@ -189,20 +197,22 @@ class Classifier:
             for more in np.ascontiguousarray(spoken.T)
         ]
 
-    def _scores(self, texts: Sequence[str]) -> Floats:
+    def _scores(self, texts: Sequence[str]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """Return the scores of each text, and whether anything of it is known."""
         model = self.model
         counted = count_views(texts, model.views, model.bits)
         found = model.all_rows[counted.buckets]
         weights = weigh(counted, model.rarity[found])
         known = np.flatnonzero(found)
-        ends = np.searchsorted(known, counted.starts[:: len(model.views)]).tolist()
+        bounds = np.searchsorted(known, counted.starts[:: len(model.views)])
+        ends = bounds.tolist()
         found, weights = found[known], weights[known]
         scores = np.zeros((len(texts), len(model.bias)), np.float32)
         for at in range(len(texts)):
             start, end = ends[at], ends[at + 1]
             if start < end:
                 scores[at] = weights[start:end] @ model.weights.take(found[start:end], axis=0)
-        return scores * model.scale + model.bias
+        return scores * model.scale + model.bias, np.diff(bounds) > 0
 
 
 def _loudest(more: Floats) -> list[int]:

@@ -13,7 +13,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 TEXT_LIMIT = 20_000
-"""Longest free text of a demand, in characters; a longer one is refused with `text_too_long`."""
+"""Longest free text that is told on, in characters; a longer answer or follow-up is refused with `text_too_long`."""
+
+DEMAND_LIMIT = 102_400
+"""Longest text of a demand, in characters. Of one beyond `TEXT_LIMIT` people are shown the beginning, the vault keeps
+all; one beyond this is refused with `text_too_long`."""
 
 YEARS = (1990, 2100)
 """A time outside these years is a typing error or an attack, never a demand (`time_out_of_range`)."""
@@ -151,7 +155,8 @@ class Demand(Value):
     """When the channel took it in."""
     kind: DemandKind | None = None
     title: Text | None = Field(None, max_length=500)
-    text: Text = Field(min_length=1, max_length=TEXT_LIMIT)
+    text: Text = Field(max_length=DEMAND_LIMIT)
+    """May be empty: a photograph says something too."""
     contact: Contact | None = None
     confidential: bool = False
     place: DeclaredPlace | None = None
@@ -250,7 +255,7 @@ class Verdict(Value):
 
     ruling: Ruling
     reason: str
-    """Machine code: why this ruling (`catalogue`, `knowledge`, `out_of_scope`, `no_category`, `no_place`, ...)."""
+    """Machine code: why this ruling (`catalogue`, `knowledge`, `out_of_scope`, `unclear`, `no_category`, ...)."""
     unit: UnitCode | None = None
     """The lead (主办) when dispatched; the place to turn to may be a unit when declined."""
     co: tuple[UnitCode, ...] = ()

@@ -66,6 +66,8 @@ class Reading:
     """Matters out of scope whose words stand there, the strongest first."""
     complains: bool
     """Some cue of a complaint or a report stands there, whatever the kind."""
+    unclear: bool = False
+    """There is nothing to classify: no words, or so many that nobody says what is wanted; people read it."""
 
 
 class Lexicon:

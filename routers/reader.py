@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from routers.city import City
 from routers.classifier import CATEGORY, KIND, URGENCY, Answer, Classifier, Model
-from routers.demand import Classification, Demand, DemandKind, Urgency
+from routers.demand import TEXT_LIMIT, Classification, Demand, DemandKind, Urgency
 from routers.lexicon import Lexicon, Match, Reading
 from routers.tiers import NOTHING, Evidence
 from routers.trust import Trust, trust
@@ -88,21 +88,25 @@ class Reader:
             guess: what `guess` said of it; none: the model reads it now, alone.
         """
         words = self.lexicon.read(demand.text, demand.title, demand.kind)
+        whole = whole_of(demand)
+        if len(demand.text) > TEXT_LIMIT or not any(map(str.isalnum, whole)):
+            return self._unclear(words)
         if self._classifier is None:
             return words
         found = guess or self.guess([demand])[0]
         assert found is not None
-        whole = whole_of(demand)
-        if sum(map(str.isalnum, whole[: self._reach])) < LETTERS:
-            unclear = words.classification.model_copy(
-                update={"category": None, "confidence": 0.0, "why": (), "model": self.model}
-            )
-            return replace(words, classification=unclear, top=())
+        if sum(map(str.isalnum, whole[: self._reach])) < LETTERS or not found.category.known:
+            return self._unclear(words)
         head = self._classifier.model.head(CATEGORY)
         assert head is not None
         reasons = self._classifier.why(whole, head, found.category.labels)
         top = tuple(map(Match, found.category.labels, found.category.shares, reasons))
         return replace(words, classification=self._classify(words.classification, found, top, demand), top=top)
+
+    def _unclear(self, words: Reading) -> Reading:
+        known = words.classification
+        nothing = known.model_copy(update={"category": None, "confidence": 0.0, "why": (), "model": self.model})
+        return replace(words, classification=nothing, top=(), unclear=True)
 
     def _classify(self, words: Classification, guess: Guess, top: tuple[Match, ...], demand: Demand) -> Classification:
         category = self._city.category(guess.category.labels[0])

@@ -18,6 +18,7 @@ from routers.city import City, KnowledgeEntry, OutOfScope
 from routers.classifier import Model
 from routers.confidential import hides_sender
 from routers.demand import (
+    TEXT_LIMIT,
     Candidate,
     Classification,
     Demand,
@@ -117,7 +118,7 @@ class Triage:
         verdict, classification = self._rule(demand, plain(whole), located, reading, today, masker)
         return Triaged(
             title=masker.mask(demand.title) if demand.title is not None else None,
-            text=masker.mask(demand.text),
+            text=_shown(masker.mask(demand.text)),
             address=masker.mask(declared.address) if declared is not None and declared.address is not None else None,
             place=located.place,
             classification=classification,
@@ -224,6 +225,8 @@ class Triage:
         """
         known = reading.classification
         resolved, reason = self._whose(whole, known, located, today)
+        if reading.unclear:
+            reason = "unclear"
         if known.category is not None and known.confidence < self.reader.threshold(known.category):
             reason = "uncertain"
         if doubt:
@@ -301,6 +304,11 @@ class Triage:
 
 def _plain_entry(entry: KnowledgeEntry) -> tuple[KnowledgeEntry, tuple[tuple[str, ...], ...]]:
     return entry, tuple(tuple(map(plain, words)) for words in entry.patterns)
+
+
+def _shown(text: str) -> str:
+    """Return as much of a masked text as travels: all, or the beginning of a book."""
+    return text if len(text) <= TEXT_LIMIT else f"{text[:TEXT_LIMIT]}……"
 
 
 def _presses(known: Classification) -> bool:

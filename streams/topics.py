@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from routers.city import City
-from routers.demand import TEXT_LIMIT
+from routers.demand import DEMAND_LIMIT, TEXT_LIMIT
 from streams.envelope import LETTER_HEADER
 from streams.messages import COMMAND, DEADLETTER, INTAKE, OUTCOME, REPLY, TRIAGED, WORK
 
@@ -20,9 +20,9 @@ Cleanup = Literal["delete", "compact", "compact,delete"]
 INTAKE_BYTES = 1_048_588
 """Largest batch of intake records, in bytes: Kafka's own default, which every client's default batch fits.
 
-A record is far smaller: text and answer have at most `TEXT_LIMIT` characters of at most four bytes each.
+A record is smaller: a text has at most `DEMAND_LIMIT` characters, an answer `TEXT_LIMIT`, each of four bytes at most.
 """
-assert INTAKE_BYTES > TEXT_LIMIT * 4 * 4
+assert INTAKE_BYTES > 2 * (DEMAND_LIMIT + TEXT_LIMIT) * 4
 
 PARTITIONS = 4
 """Default number of partitions of the keyed topics; fixed at installation."""

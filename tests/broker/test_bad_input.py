@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Producer
 from typer.testing import CliRunner
 
-from routers.demand import TEXT_LIMIT
+from routers.demand import DEMAND_LIMIT, TEXT_LIMIT
 from streams import cli, envelope, keys, signatures, topics
 from streams import messages as wire
 from streams.channel import ChannelClient
@@ -148,10 +148,10 @@ BROKEN: dict[str, tuple[Callable[[str], bytes | None], str]] = {
     "JSON but no object": (lambda _id: b"[1, 2]", "invalid"),
     "a number for a text": (as_json(text=5), "invalid"),
     "a text for a list": (as_json(attachments="none"), "invalid"),
-    "no text": (as_json(text=""), "invalid"),
+    "no text at all": (as_json(text=None), "invalid"),
     "an unknown schema version": (as_json(schema=99), "unknown_schema"),
     "an unknown type": (as_json(type="poem"), "unknown_type"),
-    "a text beyond the limit": (as_json(text="灯" * (TEXT_LIMIT + 1)), "text_too_long"),
+    "a text beyond the limit": (as_json(text="灯" * (DEMAND_LIMIT + 1)), "text_too_long"),
     "a NUL byte": (as_json(text="路灯\x00不亮"), "nul_byte"),
     "a lone surrogate": (as_json(text="路灯\ud800不亮"), "lone_surrogate"),
     "the year 9999": (as_json(created_at="9999-12-31T23:59:59Z"), "time_out_of_range"),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Message, Producer
 
+from routers.demand import DEMAND_LIMIT
 from streams import decoding, topics
 from streams import messages as wire
 from streams.channel import ChannelClient
@@ -62,7 +63,7 @@ def test_a_key_meets_the_partition_where_java_and_librdkafka_put_it(town: Town, 
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"text": "x" * 20_001}, "text_too_long"),
+        ({"text": "x" * (DEMAND_LIMIT + 1)}, "text_too_long"),
         ({"text": "a\x00b"}, "nul_byte"),
         ({"text": "a\ud800b"}, "lone_surrogate"),
         ({"text": "路灯", "created_at": datetime(9999, 1, 1, tzinfo=UTC)}, "time_out_of_range"),

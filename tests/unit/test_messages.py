@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from routers.demand import TEXT_LIMIT, CoordinateSystem, Demand
+from routers.demand import DEMAND_LIMIT, TEXT_LIMIT, CoordinateSystem, Demand
 from streams import decoding, envelope, schemas, signatures
 from streams import messages as wire
 from streams.clock import PEOPLE
@@ -260,6 +260,7 @@ def test_a_signature_that_is_none_does_not_hold(forged: str) -> None:
 
 POINT = {"lon": 104.09, "lat": 30.36}
 TOO_LONG = "灯" * (TEXT_LIMIT + 1)
+A_BOOK = "灯" * (DEMAND_LIMIT + 1)
 
 BROKEN: Mapping[str, tuple[bytes | None, str]] = {
     "no value": (None, "empty"),
@@ -274,11 +275,11 @@ BROKEN: Mapping[str, tuple[bytes | None, str]] = {
     "null": (b"null", "invalid"),
     "no type": (demand(type=None).replace(b'"type": null, ', b""), "invalid"),
     "another type": (demand(type="poem"), "unknown_type"),
-    "a long text": (demand(text=TOO_LONG), "text_too_long"),
+    "a long text": (demand(text=A_BOOK), "text_too_long"),
     "a long answer": (demand(answer=TOO_LONG, answered_by="坐席07"), "text_too_long"),
     "a record that unfolds": (b'{"x":[' + b"0," * 1_100_000 + b"0]}", "text_too_long"),
     "thousands of mistakes": (demand(attachments=[0] * 5000), "invalid"),
-    "no text": (demand(text=""), "invalid"),
+    "no text": (demand(text=None), "invalid"),
     "a NUL byte": (demand(text="路灯\x00不亮"), "nul_byte"),
     "a NUL byte in the address": (demand(place={"address": "\x00"}), "nul_byte"),
     "a high surrogate alone": (demand(text="路灯\ud83d不亮"), "lone_surrogate"),
@@ -342,7 +343,7 @@ def test_a_unit_that_answers_nonsense_is_told_what_kind() -> None:
 
 
 def test_a_text_of_the_longest_length_fits_whatever_its_characters() -> None:
-    astral = "😀" * TEXT_LIMIT
+    astral = "😀" * DEMAND_LIMIT
     read = decoding.decode(wire.INTAKE, demand(text=astral))
     assert isinstance(read, wire.NewDemand)
     assert read.text == astral
