@@ -12,7 +12,7 @@ TWO_BROKERS := -n 2 --dist loadfile
 # Compiled code is kept, whatever the surroundings say: every worker and every test starts from it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo up test lint types rings unit ledger broker faults test-containers bench model lock hooks clean
+.PHONY: help demo up test lint types rings unit training ledger broker faults test-containers bench model lock hooks clean
 
 help:  ## list what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -34,7 +34,7 @@ up: $(INSTALLED)  ## run an installation in ./yiwang-data until Ctrl-C
 
 test: $(INSTALLED) lint types rings  ## all checks and all lanes (what CI runs)
 	@$(BIN)/python -m pytest $(TWO) tests/unit
-	@$(BIN)/python -m pytest $(TWO_BROKERS) tests/ledger tests/broker tests/faults
+	@$(BIN)/python -m pytest $(TWO_BROKERS) tests/training tests/ledger tests/broker tests/faults
 
 lint: $(INSTALLED)  ## ruff: lint and format
 	@$(BIN)/ruff check .
@@ -48,6 +48,9 @@ rings: $(INSTALLED)  ## import-linter: the three rings
 
 unit: $(INSTALLED)  ## pure tests, seconds
 	@$(BIN)/python -m pytest $(TWO) tests/unit
+
+training: $(INSTALLED)  ## training, judging and the bench of the classifier, with scikit-learn
+	@$(BIN)/python -m pytest tests/training
 
 ledger: $(INSTALLED)  ## the ledger's contract on SQLite and PostgreSQL
 	@$(BIN)/python -m pytest tests/ledger
