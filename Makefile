@@ -12,7 +12,7 @@ TWO_BROKERS := -n 2 --dist loadfile
 # Compiled code is kept, whatever the surroundings say: every worker and every test starts from it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo up test lint types rings unit training ledger broker faults test-containers bench model lock hooks clean
+.PHONY: help demo up test lint types rings unit training ledger broker faults test-containers bench model eval lock hooks clean
 
 help:  ## list what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -74,6 +74,10 @@ model: $(INSTALLED)  ## train Qinglan's model anew (DATA=folder of the public se
 	@$(BIN)/yiwang train $(foreach file,$(filter-out %/multi.jsonl,$(wildcard deploy/corpus/*.jsonl)),--file $(file)) \
 	  --map text=title+text --map label=category --map kind=kind --map urgency=urgency --map also=second \
 	  --for-city --held-out build/held_out.csv --out deploy/cities/qinglan/model
+
+eval: $(INSTALLED)  ## measure the quality of triage anew into docs/quality.md (DATA=folder of the public sets)
+	@test -d "$(DATA)" || { echo "say where the public sets are: make eval DATA=FOLDER"; exit 2; }
+	@$(BIN)/python -m tests.evaluate $(DATA)
 
 lock: $(INSTALLED)  ## resolve the dependencies anew into requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header -q -o requirements.lock
