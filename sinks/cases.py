@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
+from routers.life import Role
 from sinks.ledger import case_of
 from sinks.queries import CASE, CLOCK, EVENT, INPUT, OPEN_STATES
 
@@ -142,6 +143,25 @@ def case_file(moment: Connection, name: str) -> dict[str, Any] | None:
         "parent": None,
         "children": [],
     }
+
+
+def first_rulings(moment: Connection) -> dict[str, dict[str, Any]]:
+    """Return, for each way out of triage that was taken, the file of the first case that took it.
+
+    Args:
+        moment: where to ask.
+
+    Returns:
+        `dispatched`, `review_requested`, `answered`, `declined` to what `case_file` tells.
+    """
+    ways = ("case.dispatched", "case.review_requested", "case.answered", "case.declined")
+    statement = (
+        select(EVENT.c.kind, func.min(EVENT.c.case_id))
+        .where(EVENT.c.kind.in_(ways), EVENT.c.actor == Role.PIPELINE)
+        .group_by(EVENT.c.kind)
+    )
+    found = {kind.removeprefix("case."): case_file(moment, case_id) for kind, case_id in moment.execute(statement)}
+    return {kind: file for kind, file in found.items() if file is not None}
 
 
 def _events(moment: Connection, case_id: str) -> list[dict[str, Any]]:

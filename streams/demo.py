@@ -24,6 +24,7 @@ from rich.table import Table
 
 from routers.city import City
 from sinks.audit import AuditReport, audit
+from sinks.cases import first_rulings
 from sinks.database import open_engine
 from sinks.queries import Backlog, Totals, backlog, snapshot, totals
 from streams import clock
@@ -43,6 +44,9 @@ OFFICES = 3
 """Processes that play the departments."""
 
 GRACE = 30.0
+
+_SHOWN = 60
+"""Characters of a text that the summary shows."""
 
 
 class DemoError(Exception):
@@ -253,6 +257,7 @@ class _Demo:
             )
             with snapshot(engine) as moment:
                 sums = totals(moment)
+                rulings = first_rulings(moment)
         finally:
             engine.dispose()
         seen = sorted(ms for file in folder.glob("seen-*.json") for ms in json.loads(file.read_text()))
@@ -267,7 +272,24 @@ class _Demo:
             "seconds": round(seconds, 1),
             "lifecycles_per_s": round(ended / seconds, 1),
             "intake_to_queue_ms": {"p50": _share(seen, 0.5), "p99": _share(seen, 0.99)},
+            "rulings": [_ruling(way, file) for way, file in sorted(rulings.items())],
         }
+
+
+def _ruling(way: str, file: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what triage made of one demand, and why."""
+    decision = next(each for each in file["decisions"] if each["decision"] == way)
+    known = file["classification"]
+    return {
+        "case_id": file["case_id"],
+        "decision": way,
+        "text": file["text"],
+        "category": known.get("category"),
+        "confidence": known["confidence"],
+        "why": known.get("why", []),
+        "unit": decision.get("unit"),
+        "rule": next((decision[name] for name in ("rule", "code", "reason", "by") if decision.get(name)), None),
+    }
 
 
 def _share(ordered: Sequence[float], share: float) -> float | None:
@@ -307,5 +329,14 @@ def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
 
 def _print(summary: Mapping[str, Any]) -> None:
     for name, value in summary.items():
+        if name == "rulings":
+            continue
         shown = " ".join(f"{key} {each}" for key, each in value.items()) if isinstance(value, dict) else value
         sys.stdout.write(f"{name}: {shown}\n")
+    sys.stdout.write("\nThe first of each ruling, and why:\n")
+    for each in summary["rulings"]:
+        to = f" -> {each['unit']}" if each["unit"] else ""
+        why = "、".join(each["why"]) or "-"
+        sys.stdout.write(f"{each['decision']}{to} ({each['rule']}): {each['text'][:_SHOWN]}\n")
+        sys.stdout.write(f"    category {each['category'] or '-'}, sure {each['confidence']:.2f}, for: {why}\n")
+    sys.stdout.write("More of a case: yiwang case show CASE, on an installation that goes on (yiwang up).\n")

@@ -56,6 +56,10 @@ def test_a_small_day_ends_with_every_demand_accounted_for_and_all_work_done(tmp_
     assert summary["received"] >= 80
     assert summary["received"] == sum(summary[fate] for fate in FATES)
     assert summary["closed"] > summary["closed_by_exemption"] > 0
+    rulings = {each["decision"]: each for each in summary["rulings"]}
+    assert rulings.keys() >= {"dispatched", "review_requested"}
+    assert rulings["dispatched"]["unit"]
+    assert rulings["dispatched"]["why"], "the n-grams that weighed most"
     assert _of(tmp_path) == []
 
 
