@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,9 @@ CATEGORY, KIND, URGENCY = "category", "kind", "urgency"
 
 _BATCH = 128
 """Texts counted at once: few enough to stay in the processor's cache."""
+
+_FEW = 32
+"""Columns up to which the rows of a whole batch fit into the processor's cache together."""
 
 _WHY = 4
 """N-grams named as reasons."""
@@ -203,16 +207,19 @@ class Classifier:
         counted = count_views(texts, model.views, model.bits)
         found = model.all_rows[counted.buckets]
         weights = weigh(counted, model.rarity[found])
-        known = np.flatnonzero(found)
-        bounds = np.searchsorted(known, counted.starts[:: len(model.views)])
-        ends = bounds.tolist()
-        found, weights = found[known], weights[known]
+        met = np.flatnonzero(found)
+        bounds = counted.starts[:: len(model.views)]
+        known = np.searchsorted(met, bounds)
+        few = len(model.bias) <= _FEW
+        if not few:  # what was never met weighs nothing, and leaving it out is cheaper than adding it
+            found, weights, bounds = found[met], weights[met], known
+        rows = model.weights.take(found, axis=0).astype(np.float32) if few else None
         scores = np.zeros((len(texts), len(model.bias)), np.float32)
-        for at in range(len(texts)):
-            start, end = ends[at], ends[at + 1]
+        for at, (start, end) in enumerate(pairwise(bounds.tolist())):
             if start < end:
-                scores[at] = weights[start:end] @ model.weights.take(found[start:end], axis=0)
-        return scores * model.scale + model.bias, np.diff(bounds) > 0
+                part = model.weights.take(found[start:end], axis=0) if rows is None else rows[start:end]
+                scores[at] = weights[start:end] @ part
+        return scores * model.scale + model.bias, np.diff(known) > 0
 
 
 def _loudest(more: Floats) -> list[int]:

@@ -61,7 +61,7 @@ class Departments:
             return None
         item = json.loads(value)
         case_id, task = item["case_id"], item["task"]
-        if task == "assist":
+        if task in {"assist", "watch"}:  # others act, these look on
             return None
         parts: dict[str, tuple[set[str], Callable[[dict[str, Any]], Iterator[Sent]]]] = {
             "handle": (self.handled, self._handle),

@@ -106,6 +106,7 @@ def test_the_desk_calls_back_once_and_helpers_and_tombstones_are_left_alone(keys
     assert wire.REPLY.validate_json(reply[2]).action == "call_back"
     assert staff.react(work) is None
     assert staff.react(item(task="assist")) is None
+    assert staff.react(item(task="watch")) is None
     assert staff.react(None) is None
 
 
@@ -122,8 +123,8 @@ def test_the_desk_rules_for_the_first_candidate_where_the_machine_is_not_sure(ke
 
 
 def test_work_nobody_plays_is_told(keys: Path) -> None:
-    with pytest.raises(UnplayableError, match="watch"):
-        staff_of(keys).react(item(task="watch"))
+    with pytest.raises(UnplayableError, match="supervise"):
+        staff_of(keys).react(item(task="supervise"))
 
 
 def test_a_sample_holds_every_message_of_whole_lifecycles(sampled: tuple[Sample, Path]) -> None:
