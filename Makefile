@@ -6,8 +6,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+KAFKA := $(VENV)/.kafka
 TWO := -n 2 --dist worksteal
-TWO_BROKERS := -n 2 --dist loadfile
+TWO_BROKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 # Compiled code is kept, whatever the surroundings say: every worker and every test starts from it.
 unexport PYTHONDONTWRITEBYTECODE
@@ -23,18 +24,22 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip -q
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(KAFKA): $(INSTALLED)
 	@$(BIN)/python -m streams.kafka_runtime fetch >/dev/null
 	@touch $@
 
-demo: $(INSTALLED)  ## play a seeded day in Qinglan on a real Kafka, and account for every demand
+demo: $(KAFKA)  ## play a seeded day in Qinglan on a real Kafka, and account for every demand
 	@$(BIN)/yiwang demo
 
-up: $(INSTALLED)  ## run an installation in ./yiwang-data until Ctrl-C
+up: $(KAFKA)  ## run an installation in ./yiwang-data until Ctrl-C
 	@$(BIN)/yiwang up
 
-test: $(INSTALLED) lint types rings  ## all checks and all lanes (what CI runs)
+test: $(INSTALLED)  ## all checks and all lanes (what CI runs)
+	@$(MAKE) --no-print-directory -j 2 types lint rings $(KAFKA)
 	@$(BIN)/python -m pytest $(TWO) tests/unit
-	@$(BIN)/python -m pytest $(TWO_BROKERS) tests/ledger tests/broker tests/faults
+	@$(BIN)/python -m pytest $(TWO_BROKERS) tests/faults tests/broker tests/ledger
 
 lint: $(INSTALLED)  ## ruff: lint and format
 	@$(BIN)/ruff check .
@@ -52,16 +57,16 @@ unit: $(INSTALLED)  ## pure tests, seconds
 ledger: $(INSTALLED)  ## the ledger's contract on SQLite and PostgreSQL
 	@$(BIN)/python -m pytest tests/ledger
 
-broker: $(INSTALLED)  ## tests on a real Kafka (YIWANG_TEST_KAFKA=embedded|testcontainers|HOST:PORT)
+broker: $(KAFKA)  ## tests on a real Kafka (YIWANG_TEST_KAFKA=embedded|testcontainers|HOST:PORT)
 	@$(BIN)/python -m pytest tests/broker
 
-faults: $(INSTALLED)  ## kills, restarts, forgeries and a power cut on the running pipeline
+faults: $(KAFKA)  ## kills, restarts, forgeries and a power cut on the running pipeline
 	@$(BIN)/python -m pytest tests/faults
 
 test-containers: $(INSTALLED)  ## the broker lane on a Kafka in a container
 	@YIWANG_TEST_KAFKA=testcontainers $(BIN)/python -m pytest tests/broker
 
-bench: $(INSTALLED)  ## lifecycles a second, beside the limit and the naive shape
+bench: $(KAFKA)  ## lifecycles a second, beside the limit and the naive shape
 	@$(BIN)/yiwang bench lifecycle
 
 model: $(INSTALLED)  ## train Qinglan's model anew (DATA=folder of the public sets the labels are about)
