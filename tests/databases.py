@@ -6,7 +6,6 @@ the tests that want it fail; none is skipped and none falls back to the other da
 
 import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from sinks.database import sqlite_url
 from sinks.schema import migrate
+from tests import scratch
 
 KINDS = ("sqlite", "postgresql")
 
@@ -86,7 +86,7 @@ class PostgreSQL:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
     # Not below pytest's own folder: sockets want a short path, and the server's user must get through.
-    folder = Path(tempfile.mkdtemp(prefix="yiwang-pg-"))
+    folder = scratch.folder("yiwang-pg-")
     try:
         problem = None
         try:
