@@ -141,6 +141,13 @@ class Read:
             )
         ]
 
+    def nats(self, head: Head) -> Floats:
+        """Return, by text and label, the log of how much likelier a label is than by chance."""
+        scores = self.scores[:, head.start : head.start + len(head.labels)] * max(head.link.margin, 1.0)
+        scores = scores - scores.max(axis=1, keepdims=True)
+        drawn: Floats = scores - np.log(np.exp(scores).mean(axis=1, keepdims=True))
+        return drawn
+
 
 def confidence(link: Link, best: Floats) -> Floats:
     """Return the probability that the first label is right.

@@ -228,6 +228,17 @@ class Candidate(Value):
     why: str
 
 
+class Part(Value):
+    """One of several wishes in a text, as proposed to the desk for a split (拆分)."""
+
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+    """Where it stands in the masked text: characters `start` to before `end`."""
+    category: str
+    unit: UnitCode | None = None
+    """Whose it is by the catalogue, where that is settled."""
+
+
 class Classification(Value):
     """What triage thinks it is. `confidence` is 0 to 1; `why` names the evidence."""
 
@@ -266,3 +277,5 @@ class Verdict(Value):
     candidates: tuple[Candidate, ...] = Field((), max_length=3)
     watch: bool = False
     """Dispatched at once because it is urgent, though the machine is not sure: the desk is told and may move it."""
+    parts: tuple[Part, ...] = ()
+    """Several wishes, in the order of the text; empty where there is one. The desk splits the case, or does not."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
-from routers.demand import Candidate, Classification, DemandKind, ResolvedPlace, Value
+from routers.demand import Candidate, Classification, DemandKind, Part, ResolvedPlace, Value
 
 
 class CaseState(StrEnum):
@@ -66,6 +66,8 @@ class Facts(Value):
     place: ResolvedPlace
     classification: Classification
     candidates: tuple[Candidate, ...] = ()
+    parts: tuple[Part, ...] = ()
+    """Several wishes that triage saw in the text."""
     confidential: bool = False
     reachable: bool = True
     digest: str = ""

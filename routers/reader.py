@@ -10,12 +10,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+
 from routers.city import City
 from routers.classifier import CATEGORY, KIND, URGENCY, Answer, Classifier, Model
 from routers.demand import TEXT_LIMIT, Classification, Demand, DemandKind, Urgency
 from routers.lexicon import Lexicon, Match, Reading
 from routers.tiers import NOTHING, Evidence
 from routers.trust import Trust, trust
+from routers.wishes import Evidence as Said
+from routers.wishes import Wish, wishes
 
 LETTERS = 4
 """Letters or digits a text must have to be about something; fewer, or none but emoji, and it is unclear."""
@@ -102,6 +106,22 @@ class Reader:
         reasons = self._classifier.why(whole, head, found.category.labels)
         top = tuple(map(Match, found.category.labels, found.category.shares, reasons))
         return replace(words, classification=self._classify(words.classification, found, top, demand), top=top)
+
+    def wishes(self, text: str) -> tuple[Wish, ...]:
+        """Return the several wishes of a masked text, if there are several; see `routers.wishes`."""
+        return wishes(text, self.say)
+
+    def say(self, clauses: Sequence[str]) -> Said:
+        """Tell what clauses say for categories: the model's log-odds against chance, or the weight of their words."""
+        if self._classifier is not None and (head := self._classifier.model.head(CATEGORY)) is not None:
+            return Said(head.labels, self._classifier.read(clauses).nats(head))
+        codes = tuple(self._city.categories)
+        column = {code: at for at, code in enumerate(codes)}
+        nats = np.zeros((len(clauses), len(codes)), np.float32)
+        for row, clause in enumerate(clauses):
+            for match in self.lexicon.read(clause).words:
+                nats[row, column[match.code]] = match.score
+        return Said(codes, nats)
 
     def _unclear(self, words: Reading) -> Reading:
         known = words.classification

@@ -23,6 +23,7 @@ from routers.demand import (
     Classification,
     Demand,
     DemandKind,
+    Part,
     ResolvedPlace,
     Ruling,
     Urgency,
@@ -33,6 +34,7 @@ from routers.phrases import Phrases, plain
 from routers.places import UNKNOWN_PLACE, Gazetteer, Located
 from routers.privacy import Masker
 from routers.reader import Guess, Reader, whole_of
+from routers.wishes import says_several
 
 CANDIDATES = 3
 CLEARLY = 2.0
@@ -47,6 +49,9 @@ ENQUIRY = 120
 
 URGENT = "urgent"
 """Reason of a dispatch that did not wait until the machine was sure."""
+
+SEVERAL = "several_wishes"
+"""Reason for which people see a demand: it holds several wishes, and may have to be split."""
 
 AREA = "transfer_area"
 """Action of the matter that stands for all other areas."""
@@ -115,10 +120,12 @@ class Triage:
         located, guess = seen or self.see([demand])[0]
         reading = self.reader.read(demand, guess)
         masker = Masker()
-        verdict, classification = self._rule(demand, plain(whole), located, reading, today, masker)
+        title = masker.mask(demand.title) if demand.title is not None else None
+        text = _shown(masker.mask(demand.text))
+        verdict, classification = self._rule(demand, plain(whole), text, located, reading, today, masker)
         return Triaged(
-            title=masker.mask(demand.title) if demand.title is not None else None,
-            text=_shown(masker.mask(demand.text)),
+            title=title,
+            text=text,
             address=masker.mask(declared.address) if declared is not None and declared.address is not None else None,
             place=located.place,
             classification=classification,
@@ -130,7 +137,7 @@ class Triage:
         )
 
     def _rule(  # noqa: PLR0917 - what is known so far, in the order it became known
-        self, demand: Demand, whole: str, located: Located, reading: Reading, today: date, masker: Masker
+        self, demand: Demand, whole: str, masked: str, located: Located, reading: Reading, today: date, masker: Masker
     ) -> tuple[Verdict, Classification]:
         known = reading.classification
         on_arrival = self._answered_on_arrival(demand, masker)
@@ -147,7 +154,8 @@ class Triage:
             if entry is not None:
                 return self._answered(entry), _as(known, entry)
         # a point a few metres beyond the border is for people to judge
-        return self._to_people(whole, reading, located, today, doubt=bool(doubt or beyond))
+        parts = self._parts(masked, reading, located, today)
+        return self._to_people(whole, reading, located, today, parts, doubt=bool(doubt or beyond))
 
     def _answered_on_arrival(self, demand: Demand, masker: Masker) -> Verdict | None:
         """Return the answer the demand came with: the hotline's agent's, or the grid worker's."""
@@ -212,7 +220,7 @@ class Triage:
     # -- dispatch -------------------------------------------------------------------------------------
 
     def _to_people(
-        self, whole: str, reading: Reading, located: Located, today: date, *, doubt: bool
+        self, whole: str, reading: Reading, located: Located, today: date, parts: tuple[Part, ...], *, doubt: bool
     ) -> tuple[Verdict, Classification]:
         """Give it to the unit whose it is, or to the desk where that is not sure; what is urgent does not wait.
 
@@ -221,6 +229,7 @@ class Triage:
             reading: of it.
             located: its place.
             today: the day by which rules are in force.
+            parts: its wishes where there are several: people split it, or do not.
             doubt: perhaps it is no matter of this city's units at all.
         """
         known = reading.classification
@@ -231,6 +240,8 @@ class Triage:
             reason = "uncertain"
         if doubt:
             reason = "perhaps_out_of_scope"
+        if parts and reason is None:
+            reason = SEVERAL
         if resolved is not None and reason is None:
             return (
                 Verdict(ruling=Ruling.DISPATCH, reason="catalogue", unit=resolved.unit, rule=resolved.rule),
@@ -240,12 +251,32 @@ class Triage:
         if resolved is not None and not doubt and _presses(known):
             unit, rule = resolved.unit, resolved.rule
             return (
-                Verdict(ruling=Ruling.DISPATCH, reason=URGENT, unit=unit, rule=rule, candidates=candidates, watch=True),
+                Verdict(
+                    ruling=Ruling.DISPATCH,
+                    reason=URGENT,
+                    unit=unit,
+                    rule=rule,
+                    candidates=candidates,
+                    watch=True,
+                    parts=parts,
+                ),
                 known,
             )
         if _presses(known):  # nobody can be named, or perhaps no unit of ours: people look at it before all else
             known = known.model_copy(update={"urgency": Urgency.CRITICAL})
-        return Verdict(ruling=Ruling.DESK, reason=reason or "uncertain", candidates=candidates), known
+        return Verdict(ruling=Ruling.DESK, reason=reason or "uncertain", candidates=candidates, parts=parts), known
+
+    def _parts(self, masked: str, reading: Reading, located: Located, today: date) -> tuple[Part, ...]:
+        """Return the wishes of a masked text where there are several, each with whose it is if that is settled."""
+        if reading.unclear or (len(reading.words) < 2 and not says_several(masked)):
+            return ()
+        street = located.place.street
+        parts = []
+        for wish in self.reader.wishes(masked):
+            resolved = self._catalogue.resolve(wish.category, street, plain(masked[wish.start : wish.end]), today)
+            unit = resolved.unit if isinstance(resolved, Resolved) else None
+            parts.append(Part(start=wish.start, end=wish.end, category=wish.category, unit=unit))
+        return tuple(parts)
 
     def _whose(
         self, whole: str, known: Classification, located: Located, today: date

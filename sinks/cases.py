@@ -123,6 +123,7 @@ def case_file(moment: Connection, name: str) -> dict[str, Any] | None:
         "place": facts.place.model_dump(mode="json", exclude_none=True) if facts else None,
         "classification": facts.classification.model_dump(mode="json", exclude_none=True) if facts else None,
         "candidates": [each.model_dump(mode="json") for each in facts.candidates] if facts else [],
+        "parts": [each.model_dump(mode="json", exclude_none=True) for each in facts.parts] if facts else [],
         "created_at": _rfc3339(facts.created_at) if facts else None,
         "received_at": _rfc3339(facts.received_at) if facts else None,
         "registered_at": _rfc3339(row.registered_at),

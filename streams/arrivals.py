@@ -97,6 +97,7 @@ def _read_demand(record: Record, _keys: KeyRing) -> Arrival:
         place=message.place,
         classification=message.classification,
         candidates=message.verdict.candidates,
+        parts=message.verdict.parts,
         confidential=message.confidential,
         reachable=message.reachable,
         digest=message.digest,

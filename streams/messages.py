@@ -23,6 +23,7 @@ from routers.demand import (
     DemandId,
     DemandKind,
     Instant,
+    Part,
     ResolvedPlace,
     Text,
     UnitCode,
@@ -360,6 +361,8 @@ class WorkItem(Message):
     why: str
     """Why it is here: rule and reason."""
     candidates: tuple[Candidate, ...] = ()
+    parts: tuple[Part, ...] = ()
+    """Several wishes in the text, as the machine sees them: for the desk, which may split the case."""
     notes: tuple[str, ...] = ()
     answer: str | None = None
 

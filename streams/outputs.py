@@ -333,6 +333,7 @@ def work_item(case: Case, unit: str, city: City) -> wire.WorkItem | None:
         reachable=facts.reachable,
         why=case.why,
         candidates=facts.candidates if task in {"rule", "watch"} else (),
+        parts=facts.parts if task in {"rule", "watch"} else (),
         notes=case.notes,
         answer=case.answer,
     )

@@ -108,6 +108,7 @@ class _Reader:
             "reason": verdict.reason,
             "unit": verdict.unit,
             "candidates": [each.model_dump(mode="json") for each in verdict.candidates],
+            "parts": [each.model_dump(mode="json") for each in verdict.parts],
         }
 
 
