@@ -90,7 +90,7 @@ def test_a_demand_registers_with_all_that_triage_knows(staff: Staff) -> None:
     assert (given_input.id, given_input.actor, given_input.tier) == (sent["demand_id"], Role.PIPELINE, "N7D")
     assert given_input.verdict.unit == LAMPS
     facts = given_input.facts.model_dump(mode="json", exclude_none=True)
-    told = {**sent, "candidates": sent["verdict"]["candidates"]}
+    told = {**sent, **{name: sent["verdict"][name] for name in ("candidates", "parts")}}
     assert facts == {name: told[name] for name in facts}
     assert {"text", "address", "place", "classification", "confidential", "reachable", "city_version"} <= facts.keys()
 
