@@ -16,7 +16,7 @@ the invariants of `docs/architecture.md` hold:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -36,6 +36,7 @@ from routers.inputs import (
     Return,
     Reveal,
     Rule,
+    Split,
     Supplement,
     Urge,
     Withdraw,
@@ -63,6 +64,7 @@ from routers.moves import (
     urge,
     withdraw,
 )
+from routers.split import split
 
 
 def decide(case: Case | None, given: Input, now: datetime, city: City) -> Decision:
@@ -92,6 +94,8 @@ def decide(case: Case | None, given: Input, now: datetime, city: City) -> Decisi
         return Refusal("not_yours" if roles else "not_your_case")
     if state is CaseState.NEW:
         return Refusal("unknown_case")
+    if state is CaseState.SPLIT and not isinstance(given, Split):
+        return Refusal("case_split")
     return Refusal("case_ended" if state in ENDED else "not_in_this_state")
 
 
@@ -125,7 +129,9 @@ def _register(case: Case, given: Register, at: datetime, city: City) -> Decision
             category=given.facts.classification.category,
             tier=tier,
             desk=city.policies.desk,
-            due_at=at + city.tiers[tier].close,
+            due_at=(given.since or at) + city.tiers[tier].close,
+            parent=given.parent,
+            number=given.number,
         )
     ]
     match verdict.ruling:
@@ -142,7 +148,7 @@ def _register(case: Case, given: Register, at: datetime, city: City) -> Decision
             events.append(
                 dispatched(
                     at,
-                    given,
+                    replace(given, actor=given.ruled_by) if given.ruled_by is not None else given,
                     tier,
                     city,
                     to=verdict.unit,
@@ -229,6 +235,7 @@ TABLE: tuple[Row, ...] = (
     _row(_S.NEW, CallBack, _R.CITIZEN, "follow_up_held", hold),
     _row(_S.NEW, ClockRanOut, _R.CLOCK, "follow_up_lapsed", ran_out),
     _row(_S.IN_REVIEW, Rule, _RULERS, "dispatched", rule_),
+    _row({_S.IN_REVIEW, _S.RETURN_PENDING, *WITH_UNIT}, Split, _R.DESK, "split", split),
     _row(_S.IN_REVIEW, Answer, _R.DESK, "answered", answer_at_desk),
     _row({_S.IN_REVIEW, _S.RETURN_PENDING}, Decline, _RULERS, "declined", decline),
     _row(_S.DISPATCHED, Accept, _R.LEAD, "accepted", accept),

@@ -58,6 +58,8 @@ def _on_registered(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
         category=data.get("category"),
         tier=data["tier"],
         due_at=_moment(data["due_at"]),
+        parent=data.get("parent"),
+        number=data.get("number"),
         held=(),
         **_hand_over(case, data["desk"], event.at),
     )
@@ -189,6 +191,10 @@ def _on_withdrawn(case: Case, event: Event, _data: Mapping[str, Any]) -> Case:
     return _end(case, event, CaseState.WITHDRAWN)
 
 
+def _on_split(case: Case, event: Event, data: Mapping[str, Any]) -> Case:
+    return _end(case, event, CaseState.SPLIT, children=tuple(part["case_id"] for part in data["parts"]), watched=False)
+
+
 def _on_escalated(case: Case, _event: Event, data: Mapping[str, Any]) -> Case:
     return case.but(escalated=(*case.escalated, data["clock"]))
 
@@ -233,6 +239,7 @@ _FOLDS: Mapping[str, Callable[[Case, Event, Mapping[str, Any]], Case]] = {
     "case.closed": _on_closed,
     "case.urged": _on_urged,
     "case.withdrawn": _on_withdrawn,
+    "case.split": _on_split,
     "case.escalated": _on_escalated,
     "case.follow_up_held": _on_held,
     "case.follow_up_lapsed": _on_lapsed,

@@ -27,6 +27,14 @@ class Register(Input):
     facts: Facts
     verdict: Verdict
     tier: str
+    parent: str | None = None
+    """Case of which this is a part, opened by its split (拆分)."""
+    number: int | None = None
+    """Of the part, from 1."""
+    since: datetime | None = None
+    """From when the citizen waits; now, where it is a demand of its own."""
+    ruled_by: str | None = None
+    """Unit that said whose the part is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +119,24 @@ class Rule(Input):
     category: str | None = None
     reason: str = ""
     final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One wish of several: what of the text, whose, and about what."""
+
+    text: str
+    to: str
+    category: str
+    co: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Split(Input):
+    """拆分: a case for each wish."""
+
+    parts: tuple[Piece, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

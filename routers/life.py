@@ -25,6 +25,8 @@ class CaseState(StrEnum):
     ANSWERED = "answered"
     DECLINED = "declined"
     WITHDRAWN = "withdrawn"
+    SPLIT = "split"
+    """It goes on in its parts, each a case of its own."""
 
 
 class Role(StrEnum):
@@ -39,7 +41,7 @@ class Role(StrEnum):
     PIPELINE = "pipeline"
 
 
-ENDED = frozenset({CaseState.CLOSED, CaseState.ANSWERED, CaseState.DECLINED, CaseState.WITHDRAWN})
+ENDED = frozenset({CaseState.CLOSED, CaseState.ANSWERED, CaseState.DECLINED, CaseState.WITHDRAWN, CaseState.SPLIT})
 WITH_UNIT = frozenset({CaseState.DISPATCHED, CaseState.IN_PROGRESS})
 WITH_DESK = frozenset({CaseState.IN_REVIEW, CaseState.RETURN_PENDING, CaseState.CALL_BACK})
 OPEN = WITH_UNIT | WITH_DESK
@@ -163,6 +165,12 @@ class Case:
     right: bool | None = None
     """Whether the machine had named the right unit, as last judged; None while nobody knows."""
     judged_at: datetime | None = None
+    parent: str | None = None
+    """Case of which this is a part; the vault keeps its originals under that id."""
+    number: int | None = None
+    """Of the part, from 1."""
+    children: tuple[str, ...] = ()
+    """Its parts, in their order, once it is split."""
     held: tuple[Held, ...] = ()
     lapses: int = 0
     """How often what was held has lapsed."""

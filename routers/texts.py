@@ -28,6 +28,7 @@ _ACCEPTED = {
     CaseState.ANSWERED: _ENDED,
     CaseState.DECLINED: _ENDED,
     CaseState.WITHDRAWN: frozenset({"receipt"}),
+    CaseState.SPLIT: frozenset({"receipt"}),
 }
 
 TEXTS: Mapping[str, frozenset[str]] = frozen_map(
@@ -41,6 +42,9 @@ TEXTS: Mapping[str, frozenset[str]] = frozen_map(
         "state.redo": _WITH_UNIT,
         "state.closed": _CASE,
         "state.withdrawn": frozenset({"receipt"}),
+        "state.split": frozenset({"receipt", "parts"}),
+        "part.dispatched": frozenset({"receipt", "unit", "due", "parent"}),
+        "part.in_review": frozenset({"receipt", "due", "parent"}),
         "follow_up.urge": frozenset({"receipt"}),
         "follow_up.supplement": frozenset({"receipt"}),
         "follow_up.withdraw": frozenset({"receipt"}),

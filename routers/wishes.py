@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -144,13 +143,25 @@ def _shared_out(nats: Floats, prices: npt.NDArray[np.float64]) -> tuple[npt.NDAr
 def _parts(
     path: npt.NDArray[np.int64], clauses: Sequence[tuple[int, int]], text: str, categories: Sequence[str]
 ) -> Iterator[Wish]:
-    """Yield runs of clauses of one category, without the marks and blanks at their ends."""
-    for category, run in groupby(range(len(clauses)), key=lambda at: int(path[at])):
+    """Yield runs of clauses of one category, without the marks and blanks at their ends.
+
+    What speaks for nothing goes with its sentence's part, and with the part that goes on behind it.
+    """
+    runs: list[tuple[int, int, int]] = []
+    for at, (start, end) in enumerate(clauses):
+        category = int(path[at])
+        last = runs[-1] if runs else None
         if category == len(categories):
-            continue
-        places = list(run)
-        start, end = clauses[places[0]][0], clauses[places[-1]][1]
+            if last is not None and last[2] == start and text[start - 1] not in _ENDS_SENTENCE:
+                runs[-1] = (last[0], last[1], end)
+        elif last is not None and last[0] == category:
+            runs[-1] = (category, last[1], end)
+        else:
+            runs.append((category, start, end))
+    for category, start, end in runs:
         whole = text[start:end]
-        start += len(whole) - len(whole.lstrip())
-        end = start + len(whole.strip().rstrip("，。；;,"))
-        yield Wish(start, end, categories[category])
+        yield Wish(
+            start + len(whole) - len(whole.lstrip()),
+            start + len(whole.strip().rstrip("，。；;,")),
+            categories[category],
+        )

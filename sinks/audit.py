@@ -267,6 +267,16 @@ _BROKEN: Mapping[str, str] = {
         SELECT e.case_id FROM event e WHERE e.kind = 'case.registered'
         AND NOT EXISTS (SELECT 1 FROM input i WHERE i.case_id = e.case_id AND i.origin_topic LIKE 'intake.%'
                         AND i.disposition IN ('opened', 'in_review', 'answered', 'declined', 'linked'))
+        AND NOT EXISTS (SELECT 1 FROM part p JOIN event s ON s.case_id = p.parent AND s.kind = 'case.split'
+                        WHERE p.case_id = e.case_id)
+    """,
+    "its parent was split and it was never opened": """
+        SELECT p.case_id FROM part p
+        WHERE NOT EXISTS (SELECT 1 FROM event e WHERE e.case_id = p.case_id AND e.kind = 'case.registered')
+    """,
+    "it was split and its parts are not known": """
+        SELECT s.case_id FROM event s WHERE s.kind = 'case.split'
+        AND (SELECT COUNT(*) FROM part p WHERE p.parent = s.case_id) < 2
     """,
     "it was registered twice": """
         SELECT e.case_id FROM event e WHERE e.kind = 'case.registered' GROUP BY e.case_id HAVING COUNT(*) > 1

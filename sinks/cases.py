@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from routers.life import Role
+from routers.receipt import receipt
 from sinks.ledger import case_of
-from sinks.queries import CASE, CLOCK, EVENT, INPUT, OPEN_STATES
+from sinks.queries import CASE, CLOCK, EVENT, INPUT, OPEN_STATES, PART
 
 _DECISIONS: Mapping[str, tuple[str, ...]] = {
     "case.dispatched": ("unit", "co", "rule", "why", "returnable", "accept_by"),
@@ -21,6 +22,7 @@ _DECISIONS: Mapping[str, tuple[str, ...]] = {
     "case.answered": ("by", "rule"),
     "case.declined": ("code",),
     "case.return_ruled": ("upheld", "unit", "reason"),
+    "case.split": ("parts", "reason"),
     "case.redo_ordered": ("text",),
     "case.closed": ("exemption",),
     "case.contact_revealed": ("purpose", "clerk", "fields"),
@@ -141,9 +143,41 @@ def case_file(moment: Connection, name: str) -> dict[str, Any] | None:
             {"unit": each.unit, "since": _rfc3339(each.since), "until": _rfc3339(each.until)} for each in case.custody
         ],
         "decisions": [_decision(each) for each in events if each["kind"] in _DECISIONS],
-        "parent": None,
-        "children": [],
+        "parent": parent_of(moment, case_id),
+        "children": _children(moment, case_id),
     }
+
+
+def parent_of(moment: Connection, case_id: str) -> str | None:
+    """Return the case of which this one is a part, opened by a split; None for a demand of its own."""
+    return moment.execute(select(PART.c.parent).where(PART.c.case_id == case_id)).scalar_one_or_none()
+
+
+def parts_of(moment: Connection, case_id: str) -> list[str]:
+    """Return the parts of a case that was split, in their order."""
+    statement = select(PART.c.case_id).where(PART.c.parent == case_id).order_by(PART.c.number)
+    return list(moment.execute(statement).scalars())
+
+
+def _children(moment: Connection, case_id: str) -> list[dict[str, Any]]:
+    """Tell what became of each part; one that is not opened yet has no state."""
+    parts = parts_of(moment, case_id)
+    found = {row.case_id: row for row in moment.execute(select(CASE).where(CASE.c.case_id.in_(parts)))} if parts else {}
+    told = []
+    for part in parts:
+        row = found.get(part)
+        case = case_of(row.life, None) if row is not None else None
+        told.append(
+            {
+                "case_id": part,
+                "receipt": receipt(part),
+                "state": row.state if row is not None else None,
+                "unit": (row.custodian or row.lead) if row is not None else None,
+                "category": row.category if row is not None else None,
+                "answer": case.answer if case is not None else None,
+            }
+        )
+    return told
 
 
 def first_rulings(moment: Connection) -> dict[str, dict[str, Any]]:

@@ -151,6 +151,7 @@ class Ledger:
             rows.INSERT_EVENT.run(connection, events)
             _write_clocks(connection, batch)
             _write_judgements(connection, batch)
+            _write_parts(connection, batch)
             _forget(connection, batch.published)
             rows.INSERT_OUTBOX.run(connection, messages)
         for case_id, (_before, after) in batch.cases.items():
@@ -325,6 +326,16 @@ def _write_judgements(connection: Connection, batch: Batch) -> None:
             fresh += [rows.judgement_row(case_id, now)] if now else []
     rows.UNJUDGE.run(connection, gone)
     rows.INSERT_JUDGEMENT.run(connection, fresh)
+
+
+def _write_parts(connection: Connection, batch: Batch) -> None:
+    fresh = [
+        (part, case_id, number)
+        for case_id, (before, after) in batch.cases.items()
+        if after.children and not (before and before.children)
+        for number, part in enumerate(after.children, 1)
+    ]
+    rows.INSERT_PART.run(connection, fresh)
 
 
 def _forget(connection: Connection, message_ids: Sequence[str]) -> None:

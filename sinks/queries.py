@@ -21,7 +21,9 @@ from sinks.database import LedgerUnavailableError, is_unavailable
 from sinks.sql import JsonText, SecondsBetween
 from sinks.tables import METADATA
 
-CASE, CLOCK, EVENT, INPUT, OUTBOX = (METADATA.tables[name] for name in ("case", "clock", "event", "input", "outbox"))
+CASE, CLOCK, EVENT, INPUT, PART, OUTBOX = (
+    METADATA.tables[name] for name in ("case", "clock", "event", "input", "part", "outbox")
+)
 
 DISPOSITIONS = ("opened", "linked", "answered", "declined", "in_review", "duplicate", "follow_up", "dead_lettered")
 """What an intake record is counted as, once and for ever."""

@@ -20,7 +20,7 @@ from routers.judgement import Judgement
 from routers.life import Case, Event, Facts
 from routers.receipt import receipt
 from sinks.batch import InputRecord, Output, Partition, StoredEvent
-from sinks.tables import CaseRow, ClockRow, EventRow, InputRow, JudgementRow, OutboxRow, ProgressRow, utc_text
+from sinks.tables import CaseRow, ClockRow, EventRow, InputRow, JudgementRow, OutboxRow, PartRow, ProgressRow, utc_text
 
 Row = tuple[Any, ...]
 
@@ -29,8 +29,8 @@ def _table(model: Any) -> Table:
     return cast("Table", model.__table__)
 
 
-INPUT, EVENT, CASE, CLOCK, JUDGEMENT, OUTBOX, PROGRESS = (
-    _table(model) for model in (InputRow, EventRow, CaseRow, ClockRow, JudgementRow, OutboxRow, ProgressRow)
+INPUT, EVENT, CASE, CLOCK, JUDGEMENT, PART, OUTBOX, PROGRESS = (
+    _table(model) for model in (InputRow, EventRow, CaseRow, ClockRow, JudgementRow, PartRow, OutboxRow, ProgressRow)
 )
 
 
@@ -254,6 +254,11 @@ def judgement_row(case_id: str, each: Judgement) -> Row:
     """Return a judgement as `INSERT_JUDGEMENT` takes it."""
     return case_id, each.category, each.confidence, each.model, each.right, utc_text(each.at)
 
+
+# ---- parts --------------------------------------------------------------------------------------
+
+INSERT_PART = _insert(PART)
+"""Rows of `(case id of the part, parent, number)`."""
 
 # ---- outbox -------------------------------------------------------------------------------------
 

@@ -177,6 +177,19 @@ class JudgementRow(SQLModel, table=True):
     judged_at: datetime = Field(sa_type=UtcTime)
 
 
+class PartRow(SQLModel, table=True):
+    """One part of a case that was split; written with the split, before the part is opened."""
+
+    __tablename__ = "part"
+    __table_args__ = (Index("part_of", "parent", "number", unique=True),)
+
+    case_id: str = Field(primary_key=True)
+    """Of the part."""
+    parent: str
+    number: int
+    """From 1, in the order of the split."""
+
+
 class OutboxRow(SQLModel, table=True):
     """A message decided but not yet known to be on the broker; deleted once acknowledged."""
 

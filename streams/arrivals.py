@@ -176,6 +176,13 @@ _REPLIES: Mapping[type[wire.ReplyBase], Callable[[str, Any], inputs.Input]] = {
         id_, m.at, m.unit, m.reason, _masked(m.basis), m.propose, _masked(m.text)
     ),
     wire.Dispatch: lambda id_, m: inputs.Rule(id_, m.at, m.unit, m.to, m.co, m.category, mask(m.reason), m.final),
+    wire.Split: lambda id_, m: inputs.Split(
+        id_,
+        m.at,
+        m.unit,
+        tuple(inputs.Piece(mask(each.text), each.to, each.category, each.co) for each in m.parts),
+        mask(m.reason),
+    ),
     wire.Decline: lambda id_, m: inputs.Decline(id_, m.at, m.unit, m.code, mask_answer(m.text)),
     wire.CallBack: lambda id_, m: inputs.CallBack(id_, m.at, m.unit, m.reached, m.solved, m.satisfied, _masked(m.text)),
 }
@@ -183,10 +190,28 @@ _REPLIES: Mapping[type[wire.ReplyBase], Callable[[str, Any], inputs.Input]] = {
 
 def _read_command(record: Record, _keys: KeyRing) -> Arrival:
     message = decoding.decode(wire.COMMAND, record.value)
+    if isinstance(message, wire.OpenPart):
+        return _open_part(record, message)
     given = inputs.ClockRanOut(message.command_id, message.due_at, Role.CLOCK, message.clock, message.generation)
     # Each firing is an input of its own: its generation says whether it still counts, and one that came to
     # nothing must not make a repeat of the next.
     return Arrival(record, "clock", record.place, Role.CLOCK, message.case_id, given)
+
+
+def _open_part(record: Record, message: wire.OpenPart) -> Arrival:
+    given = inputs.Register(
+        message.command_id,
+        message.at,
+        Role.PIPELINE,
+        message.facts,
+        message.verdict,
+        message.tier,
+        message.parent,
+        message.number,
+        message.since,
+        message.ruled_by,
+    )
+    return Arrival(record, "part", message.command_id, Role.PIPELINE, message.case_id, given)
 
 
 def _read_letter(record: Record, _keys: KeyRing) -> Arrival:

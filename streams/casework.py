@@ -129,8 +129,8 @@ class Casework:
     """Asked which offsets from the second up to the third argument hold records, when some did not come."""
     fault: Callable[[str], None] = lambda _step: None
     """Called at each step; a fault test dies there."""
-    bring: Callable[[str, str, str], Brought | Refusal] = never_brought
-    """Opens the vault: case, unit and reply to the citizen's contact, sealed for the unit (`streams.contacts`)."""
+    bring: Callable[[str, str, str, str], Brought | Refusal] = never_brought
+    """Opens the vault: case, unit, reply, and the demand whose contact it is; sealed for the unit."""
     budget: float = BUDGET
     published: list[str] = field(default_factory=list)
     """Acknowledged by the broker, not yet deleted from the outbox."""
@@ -308,9 +308,9 @@ class Casework:
     def _derive(self, arrival: Arrival, decision: Decision | KnownInput | Problem | None, draft: Draft) -> None:
         """Fold the events, and derive from them what is written and what is told."""
         teller = Teller(self.city, arrival, draft.now)
-        if isinstance(decision, tuple) and decision and decision[-1].kind == REVEALED:
-            decision = self._brought(arrival, decision[-1], teller)
         before = draft.cases.get(arrival.case_id) if arrival.case_id else None
+        if isinstance(decision, tuple) and decision and decision[-1].kind == REVEALED:
+            decision = self._brought(arrival, before, decision[-1], teller)
         code: str | None = None
         first = arrival.origin is not None and arrival.origin not in draft.origins
         match decision:
@@ -340,12 +340,14 @@ class Casework:
         draft.batch.outputs += teller.outputs
         self._record(arrival, disposition, code, draft, first=first)
 
-    def _brought(self, arrival: Arrival, event: Event, teller: Teller) -> Decision:
+    def _brought(self, arrival: Arrival, case: Case | None, event: Event, teller: Teller) -> Decision:
         """Bring the contact that a unit may see. The event is the record of that: stored before anything is sent.
 
         A vault that is away must not stop the cases of a whole city: the unit is told so and asks again.
         """
-        brought = self.bring(arrival.case_id or "", event.actor, arrival.about or "")
+        case_id = arrival.case_id or ""
+        kept_under = (case.parent if case else None) or case_id
+        brought = self.bring(case_id, event.actor, arrival.about or "", kept_under)
         if isinstance(brought, Refusal):
             return brought
         teller.contact = brought.header

@@ -36,7 +36,7 @@ class Brought:
     """What it tells: `name`, `phone`, `email`, `note`."""
 
 
-def never_brought(_case_id: str, _unit: str, _reply_id: str) -> Brought | Refusal:
+def never_brought(_case_id: str, _unit: str, _reply_id: str, _kept_under: str) -> Brought | Refusal:
     """Answer for a casework that has no vault."""
     return Refusal("vault_unavailable")
 
@@ -56,13 +56,20 @@ class Contacts:
         self._monotonic = monotonic
         self._away_until = float("-inf")
 
-    def bring(self, case_id: str, unit: str, reply_id: str) -> Brought | Refusal:
-        """Return a citizen's contact, sealed for a unit as the answer to its reply, or the code why not."""
+    def bring(self, case_id: str, unit: str, reply_id: str, kept_under: str | None = None) -> Brought | Refusal:
+        """Return a citizen's contact, sealed for a unit as the answer to its reply, or the code why not.
+
+        Args:
+            case_id: the case the unit asks about.
+            unit: who asks.
+            reply_id: of its reply.
+            kept_under: the demand of which the case is a part; none: the case is a demand of its own.
+        """
         if self._monotonic() < self._away_until:
             return Refusal("vault_unavailable")
         try:
             to = public_key(self._keys, unit)
-            contact = self._vault.contact(case_id)
+            contact = self._vault.contact(kept_under or case_id)
         except ContactKeyError as error:
             _log.error("no contact is shown: %s", error)
             return Refusal("no_public_key")

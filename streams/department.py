@@ -354,6 +354,19 @@ class DepartmentClient(Closing):
             wire.Dispatch, case, fields, to=to, co=tuple(co), category=category, reason=reason, final=final
         )
 
+    def split(
+        self, case: str | WorkItem, parts: Iterable[wire.SplitPart], *, reason: str = "", **fields: Unpack[ReplyFields]
+    ) -> str:
+        """拆分: open a case for each wish of a text, two at least (the desk).
+
+        Args:
+            case: one the desk holds or watches; it ends, and its citizen is told of the parts.
+            parts: what of the text, whose and about what; `streams.parts.proposed` gives those the machine proposes.
+            reason: why, for the units.
+            fields: as of all replies.
+        """
+        return self._reply(wire.Split, case, fields, parts=tuple(parts), reason=reason)
+
     def decline(self, case: str | WorkItem, code: str, text: str, **fields: Unpack[ReplyFields]) -> str:
         """不予受理: decline, with the place to turn to (the desk)."""
         return self._reply(wire.Decline, case, fields, code=code, text=text)

@@ -30,7 +30,10 @@ from routers.demand import (
     Value,
     Verdict,
 )
-from routers.life import CaseState, Role
+from routers.life import CaseState, Facts, Role
+
+PARTS_AT_MOST = 10
+"""Cases that one split opens, at most."""
 
 IDENTIFIER_BYTES = 128
 """Longest id a sender may make. Kafka itself bounds neither keys nor headers, least of all once they are unfolded."""
@@ -201,7 +204,7 @@ class TriagedFollowUp(Message):
 Triaged = Annotated[TriagedDemand | TriagedFollowUp, Field(discriminator="type")]
 TRIAGED: TypeAdapter[TriagedDemand | TriagedFollowUp] = TypeAdapter(Triaged)
 
-# ---- commands (clock ticker -> casework) ----------------------------------------------------------
+# ---- commands (ticker and casework -> casework) ----------------------------------------------------------
 
 
 class ClockDue(Message):
@@ -217,7 +220,28 @@ class ClockDue(Message):
     due_at: datetime
 
 
-COMMAND: TypeAdapter[ClockDue] = TypeAdapter(ClockDue)
+class OpenPart(Message):
+    """A case was split: open this part of it, once."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    type: Literal["part.open"] = "part.open"
+    command_id: Identifier
+    """`<parent>:part:<number>`: told twice, it is one command."""
+    case_id: DemandId
+    """Made from the parent's id and the number (`routers.split.part_id`)."""
+    parent: DemandId
+    number: int = Field(ge=1)
+    at: datetime
+    since: datetime
+    """Registration of the parent: the citizen's time goes on."""
+    facts: Facts
+    verdict: Verdict
+    tier: str
+    ruled_by: UnitCode
+
+
+Command = Annotated[ClockDue | OpenPart, Field(discriminator="type")]
+COMMAND: TypeAdapter[ClockDue | OpenPart] = TypeAdapter(Command)
 
 # ---- replies (units -> casework) ----------------------------------------------------------------
 
@@ -296,6 +320,23 @@ class Dispatch(ReplyBase):
     """A ruling that cannot be returned (invariant I5)."""
 
 
+class SplitPart(Value):
+    """One wish of several: what of the text, whose, and about what."""
+
+    text: Text = Field(min_length=1, max_length=TEXT_LIMIT)
+    to: UnitCode
+    category: Text = Field(max_length=32)
+    co: tuple[UnitCode, ...] = Field((), max_length=20)
+
+
+class Split(ReplyBase):
+    """拆分: the desk opens a case for each wish of a text; the one split ends."""
+
+    action: Literal["split"] = "split"
+    parts: tuple[SplitPart, ...] = Field(min_length=1, max_length=PARTS_AT_MOST)
+    reason: Text = Field("", max_length=2000)
+
+
 class Decline(ReplyBase):
     """不予受理: the desk declines, with the place to turn to."""
 
@@ -315,10 +356,10 @@ class CallBack(ReplyBase):
 
 
 Reply = Annotated[
-    Accept | ContactNote | Note | Reveal | Answer | Return | Dispatch | Decline | CallBack,
+    Accept | ContactNote | Note | Reveal | Answer | Return | Dispatch | Split | Decline | CallBack,
     Field(discriminator="action"),
 ]
-AnyReply = Accept | ContactNote | Note | Reveal | Answer | Return | Dispatch | Decline | CallBack
+AnyReply = Accept | ContactNote | Note | Reveal | Answer | Return | Dispatch | Split | Decline | CallBack
 REPLY: TypeAdapter[AnyReply] = TypeAdapter(Reply)
 
 # ---- work.<unit> (casework -> units) ----------------------------------------------------------------
@@ -337,6 +378,8 @@ class WorkItem(Message):
     state: CaseState
     task: Literal["handle", "assist", "rule", "call_back", "supervise", "watch"]
     receipt: str
+    parent: DemandId | None = None
+    """Case of which it is a part."""
     kind: DemandKind | None = None
     category: str | None = None
     category_name: str | None = None
@@ -420,6 +463,16 @@ def contact_info(unit: str, case_id: str, reply_id: str) -> bytes:
 # ---- outcome.<channel> (casework -> channels) -------------------------------------------------------
 
 
+class PartTold(Value):
+    """A part of a split case, as its citizen is told of it."""
+
+    demand_id: DemandId
+    """Under which its outcomes come, and follow-ups are submitted."""
+    receipt: str
+    unit: str
+    unit_name: str
+
+
 class Outcome(Message):
     """What a channel may tell its citizen: the receipt, each change of state, the answer."""
 
@@ -446,6 +499,10 @@ class Outcome(Message):
     text: str
     """Chinese, for the citizen."""
     answer: str | None = None
+    parent: str | None = None
+    """Demand of which this is a part, opened by a split."""
+    parts: tuple[PartTold, ...] | None = None
+    """What a demand was split into; with its state `split` only."""
     at: datetime
 
 
@@ -485,6 +542,7 @@ CE_NOUNS: Mapping[type[Message], str] = {
     TriagedDemand: "demand.triaged",
     TriagedFollowUp: "demand.followed_up",
     ClockDue: "clock.due",
+    OpenPart: "part.open",
     Accept: "reply.accept",
     ContactNote: "reply.contact",
     Note: "reply.note",
@@ -492,6 +550,7 @@ CE_NOUNS: Mapping[type[Message], str] = {
     Answer: "reply.answer",
     Return: "reply.return",
     Dispatch: "reply.dispatch",
+    Split: "reply.split",
     Decline: "reply.decline",
     CallBack: "reply.call_back",
     WorkItem: "work.item",

@@ -15,6 +15,7 @@ from routers.confidential import confidential
 from routers.follow import queues
 from routers.life import Case, Event
 from routers.receipt import receipt
+from routers.split import SPLIT, openings
 from sinks.ledger import Output
 from streams import envelope, originals, topics
 from streams import messages as wire
@@ -34,6 +35,7 @@ _TOLD = {
     "case.redo_ordered": "redo",
     "case.closed": "closed",
     "case.withdrawn": "withdrawn",
+    SPLIT: "split",
 }
 """Events a citizen may know of, and the text that tells them."""
 
@@ -55,6 +57,8 @@ class Teller:
     outputs: list[Output] = field(default_factory=list)
     contact: bytes | None = None
     """Sealed for the unit that may see it; goes with the answer to its reply, and nowhere else."""
+    _parts: list[wire.PartTold] = field(default_factory=list)
+    """What the case was split into by this input."""
 
     # -- what is told -------------------------------------------------------------------------
 
@@ -64,9 +68,13 @@ class Teller:
             self._work(before, after, RELAYED if events[-1].kind == _RELAY else APPLIED)
         elif self.arrival.unit is not None:
             self._result(after, APPLIED)
+        if events and events[-1].kind == SPLIT:
+            self._open_parts(after, events[-1])
         channel = after.facts.channel if after.facts else self.arrival.channel
-        if channel is None:
-            return
+        if channel is not None:
+            self._tell_citizen(channel, after, events)
+
+    def _tell_citizen(self, channel: str, after: Case, events: Sequence[Event]) -> None:
         told = list(events)
         if told and told[0].kind == "case.registered":
             while told and told[0].kind in _FIRST:
@@ -153,14 +161,40 @@ class Teller:
             due=for_people(case.due_at) if case and case.due_at else "",
             answer=(case.answer or "") if case else "",
             message=message,
+            parent=receipt(case.parent) if case and case.parent else "",
+            parts="、".join(f"{each.receipt}（{each.unit_name}）" for each in self._parts),
         )
 
     def _receipt_text(self, case: Case) -> str:
-        return self.text(f"accepted.{case.state}", case)
+        part = f"part.{case.state}"
+        return self.text(part if case.parent and part in self.city.texts else f"accepted.{case.state}", case)
 
     def _refusal_text(self, code: str, case: Case | None) -> str:
         key = f"refused.{code}"
         return self.text(key if key in self.city.texts else "refused.other", case)
+
+    # -- the parts of a split case ------------------------------------------------------------
+
+    def _open_parts(self, case: Case, split: Event) -> None:
+        """Tell ourselves to open each part: under its own key, so that it is decided where its replies are."""
+        for number, opening in enumerate(openings(case, split, self.city)):
+            unit = self.city.unit(opening.verdict.unit or "")
+            part = case.children[number]
+            self._parts.append(wire.PartTold(demand_id=part, receipt=receipt(part), unit=unit.code, unit_name=unit.zh))
+            message = wire.OpenPart(
+                command_id=opening.id,
+                case_id=part,
+                parent=case.case_id,
+                number=number + 1,
+                at=opening.at,
+                since=opening.since or opening.at,
+                facts=opening.facts,
+                verdict=opening.verdict,
+                tier=opening.tier,
+                ruled_by=opening.ruled_by or split.actor,
+            )
+            headers = envelope.ce_headers(wire.OpenPart, message.command_id, subject=part, at=self.now)
+            self._add(topics.COMMANDS, part.encode(), message.encode(), headers, case.case_id, case.seq)
 
     # -- the messages -------------------------------------------------------------------------
 
@@ -250,6 +284,8 @@ class Teller:
             due_at=known.due_at if known and known.open else None,
             text=text,
             answer=known.answer if known else None,
+            parent=known.parent if known else None,
+            parts=tuple(self._parts) or None,
             at=self.now,
         )
         headers = envelope.ce_headers(wire.Outcome, message.outcome_id, subject=demand_id, at=self.now)
@@ -310,6 +346,7 @@ def work_item(case: Case, unit: str, city: City) -> wire.WorkItem | None:
         state=case.state,
         task=task,
         receipt=receipt(case.case_id),
+        parent=case.parent,
         kind=facts.kind,
         category=case.category,
         category_name=category.zh if category else None,

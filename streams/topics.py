@@ -109,7 +109,7 @@ REGISTRY: tuple[TopicKind, ...] = (
     ),
     TopicKind(
         pattern=COMMANDS,
-        title="What the pipeline says to a case: a clock has run out",
+        title="What the pipeline says to a case: a clock has run out, a split has made it",
         key="case_id",
         messages=COMMAND,
         keyed=True,

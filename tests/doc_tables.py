@@ -76,6 +76,7 @@ _ANY_EVENT: Mapping[str, Any] = {
     "reached": True,
     "clock": "due",
     "held": "urge",
+    "parts": (),
 }
 """A value for every field that an event may carry."""
 

@@ -28,6 +28,9 @@ LAMPS, ROADS, DESK = "U-LIGHT", "U-ROAD", "H-HOTLINE"
 NINE = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 
 
+TO_LAMPS = Verdict(ruling=Ruling.DISPATCH, reason="catalogue", unit=LAMPS, rule="R")
+
+
 STEPS = ("take", "load", "decide", "derive", "write", "publish", "ack")
 
 
@@ -161,9 +164,16 @@ class Office:
         return Record(topic, partition, offset, key.encode(), value, headers, NINE.timestamp())
 
     def demand(
-        self, case_id: str, *, words: str = "路灯不亮", address: str = "解放路1号", partition: int = 0, **said: Any
+        self,
+        case_id: str,
+        *,
+        words: str = "路灯不亮",
+        address: str = "解放路1号",
+        partition: int = 0,
+        verdict: Verdict = TO_LAMPS,
+        **said: Any,
     ) -> Record:
-        """A demand that triage has dispatched to the lamps; its digest changes with its address."""
+        """A demand that triage has dispatched to the lamps, if not otherwise; its digest changes with its address."""
         origin = self._origin(partition)
         message = wire.TriagedDemand(
             origin=origin,
@@ -178,7 +188,7 @@ class Office:
             place=ResolvedPlace(street="S01"),
             classification=Classification(category="0505", kind=DemandKind.HELP, confidence=0.9, model="test"),
             tier="general",
-            verdict=Verdict(ruling=Ruling.DISPATCH, reason="catalogue", unit=LAMPS, rule="R"),
+            verdict=verdict,
             city_version="1",
             **said,
         )

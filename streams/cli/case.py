@@ -86,6 +86,11 @@ def _table(lines: list[CaseLine]) -> Table:
 def _tell(console: Console, found: dict[str, Any]) -> None:
     console.print(f"{found['receipt']}  {found['state']}  {found['unit'] or ''}  {found['category'] or ''}")
     console.print(escape(f"{found['title'] or ''}\n{found['text'] or ''}".strip()))
+    if found["parent"]:
+        console.print(f"a part of {found['parent']}")
+    for part in found["children"]:
+        line = " ".join(str(part[name] or "") for name in ("receipt", "state", "unit", "category", "answer"))
+        console.print(f"part {escape(line)}")
     for event in found["events"]:
         at = for_people(datetime.fromisoformat(event["at"]))
         told = {name: value for name, value in event["data"].items() if value not in (None, "", [], ())}

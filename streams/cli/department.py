@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from routers.receipt import parse_receipt
+from streams import parts
 from streams.cli.common import Data, Json, Kafka, find, settings_of, show
 from streams.cli.errors import DONE, NO, UNREACHABLE, WRONG, Stop
 from streams.clock import for_people, now
@@ -241,6 +242,35 @@ def dispatch(
             item, to, co=co or (), category=category, reason=reason, final=final, **_who(by, reply_id)
         ),
     )
+
+
+@app.command(epilog="Example: yiwang department H-HOTLINE split QE79-5SKF-AEA52 --proposed")
+def split(
+    context: typer.Context,
+    case: Case,
+    *,
+    part: Annotated[
+        list[str] | None, typer.Option("--part", help="UNIT:CATEGORY:TEXT, as in U-LIGHT:0505:路灯不亮; one a wish.")
+    ] = None,
+    proposed: Annotated[bool, typer.Option("--proposed", help="The parts that the machine proposes.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "",
+    by: Clerk = None,
+    reply_id: ReplyId = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """拆分: open a case for each wish of a text (the desk)."""
+    if proposed == bool(part):
+        raise Stop(WRONG, "name each part with --part UNIT:CATEGORY:TEXT, or take the machine's with --proposed")
+
+    def send(client: DepartmentClient, case_id: str) -> str:
+        item = client.item(case_id)
+        if proposed and item is None:
+            raise Stop(NO, "the unit has no such open case; see its queue: work")
+        pieces = parts.proposed(item) if proposed and item else [parts.typed(each) for each in part or ()]
+        return client.split(case_id, pieces, reason=reason, **_who(by, reply_id))
+
+    _reply(context, case, data, as_json, send)
 
 
 @app.command(epilog="Example: yiwang department H-HOTLINE decline QE79-5SKF-AEA52 --code COURT --text 请向法院提起诉讼")

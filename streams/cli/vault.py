@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from routers.receipt import parse_receipt
-from sinks.cases import find_case
+from sinks.cases import find_case, parent_of, parts_of
 from sinks.queries import snapshot
 from sinks.vault import Asked, ErasedError, RefusedError, Vault
 from streams.cityfile import load_city
@@ -43,12 +43,14 @@ def _vault() -> None:
 
 @app.command(epilog="Example: yiwang vault reveal QE79-5SKF-AEA52 --purpose call_back")
 def reveal(case: Case, purpose: Purpose = "", who: Who = None, data: Data = None, *, as_json: Json = False) -> None:
-    """Show the originals of a demand, after writing down who looks and why."""
+    """Show the originals of a demand, after writing down who looks and why; of a part, also those of its demand."""
     installation = find(settings_of(data=data))
     purposes = load_city(installation.city).policies.reveal_purposes
     with permitted(installation, purpose, purposes, "reveal_purposes") as vault:
         case_id = _case_id(installation, case)
-        found = vault.reveal(case_id, asked_by(who, purpose), purposes)
+        parent, _parts = _linked(installation, case_id)
+        asked = asked_by(who, purpose)
+        found = [*(vault.reveal(parent, asked, purposes) if parent else ()), *vault.reveal(case_id, asked, purposes)]
     document = {"case_id": case_id, "purpose": purpose, "originals": found}
     if not found:
         raise Stop(NO, f"the vault holds nothing of {case_id}; that you looked is written down")
@@ -57,12 +59,15 @@ def reveal(case: Case, purpose: Purpose = "", who: Who = None, data: Data = None
 
 @app.command(epilog="Example: yiwang vault erase QE79-5SKF-AEA52 --purpose requested")
 def erase(case: Case, purpose: Purpose = "", who: Who = None, data: Data = None, *, as_json: Json = False) -> None:
-    """Erase the originals of a demand for ever, by destroying its key."""
+    """Erase the originals of a demand and of its parts for ever, by destroying their keys."""
     installation = find(settings_of(data=data))
     purposes = load_city(installation.city).policies.erase_purposes
     with permitted(installation, purpose, purposes, "erase_purposes") as vault:
         case_id = _case_id(installation, case)
-        count = vault.erase(case_id, asked_by(who, purpose), purposes)
+        parent, parts = _linked(installation, case_id)
+        if parent is not None:
+            raise Stop(NO, f"{case_id} is a part of {parent} and shares its originals; erase that one")
+        count = sum(vault.erase(each, asked_by(who, purpose), purposes) for each in (case_id, *parts))
     document = {"case_id": case_id, "purpose": purpose, "erased": count}
     told = f"{case_id}: {count} originals erased; nothing of this demand will be kept again"
     show(document, as_json, lambda console: console.print(told))
@@ -169,6 +174,12 @@ def _case_id(installation: Installation, case: str) -> str:
     if found is None:
         raise Stop(NO, f"the ledger has no case with the receipt {receipt}")
     return found
+
+
+def _linked(installation: Installation, case_id: str) -> tuple[str | None, list[str]]:
+    """Return the demand of which a case is a part, and the parts into which it was split itself."""
+    with opened_ledger(installation) as engine, snapshot(engine) as moment:
+        return parent_of(moment, case_id), parts_of(moment, case_id)
 
 
 def _tell(console: Console, found: list[dict[str, Any]]) -> None:

@@ -16,7 +16,7 @@ from sinks.schema import _ADVISORY_LOCK, SchemaError, check_schema, migrate, new
 from sinks.tables import METADATA
 from tests.databases import Database
 
-TABLES = {"alembic_version", "case", "clock", "event", "input", "judgement", "outbox", "progress"}
+TABLES = {"alembic_version", "case", "clock", "event", "input", "judgement", "outbox", "part", "progress"}
 
 
 @pytest.fixture

@@ -21,10 +21,12 @@ from routers.inputs import (
     Decline,
     Input,
     Note,
+    Piece,
     Register,
     Return,
     Reveal,
     Rule,
+    Split,
     Supplement,
     Urge,
     Withdraw,
@@ -58,6 +60,9 @@ _VERDICTS = st.builds(
 _REASONS = st.sampled_from([*CITY.policies.return_reasons, "R9"])
 
 
+_PIECES = st.builds(Piece, text=_TEXT, to=_UNITS, category=st.sampled_from(["0505", "0101", "?"]))
+
+
 _INPUTS = st.one_of(
     _said(Register, st.just("pipeline"), facts=st.just(FACTS), verdict=_VERDICTS, tier=st.sampled_from([*CITY.tiers])),
     _said(Accept, _UNITS),
@@ -67,6 +72,7 @@ _INPUTS = st.one_of(
     _said(Answer, _UNITS, text=_TEXT, exemption=st.sampled_from([None, *CITY.policies.contact_exemptions, "none"])),
     _said(Return, _UNITS, reason=_REASONS, basis=_TEXT, propose=st.one_of(st.none(), _UNITS)),
     _said(Rule, _UNITS, to=_UNITS, co=st.lists(_UNITS, max_size=3).map(tuple), final=st.booleans()),
+    _said(Split, _UNITS, parts=st.lists(_PIECES, max_size=3).map(tuple)),
     _said(Decline, _UNITS, code=st.sampled_from([*CITY.policies.decline_codes, "?"]), text=_TEXT),
     _said(CallBack, _WHO, reached=st.booleans(), solved=st.one_of(st.none(), st.booleans())),
     _said(Urge, st.just("citizen"), text=_TEXT),

@@ -14,7 +14,7 @@ from streams.records import Record
 from tests.office import LAMPS, NINE, ROADS, Office, takeover
 
 
-def brings(_case_id: str, unit: str, reply_id: str) -> Brought:
+def brings(_case_id: str, unit: str, reply_id: str, _kept_under: str) -> Brought:
     return Brought(f'{{"sealed":"for {unit} {reply_id}"}}'.encode(), ("name", "phone"))
 
 
@@ -48,9 +48,9 @@ def test_a_contact_goes_sealed_to_who_holds_the_case_and_the_ledger_knows_who_as
 def test_the_vault_is_opened_only_for_who_may_see(office: Office) -> None:
     opened: list[str] = []
 
-    def spy(case_id: str, unit: str, reply_id: str) -> Brought:
+    def spy(case_id: str, unit: str, reply_id: str, kept_under: str) -> Brought:
         opened.append(reply_id)
-        return brings(case_id, unit, reply_id)
+        return brings(case_id, unit, reply_id, kept_under)
 
     case_id = office.case_id()
     refused = [

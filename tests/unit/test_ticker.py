@@ -100,6 +100,7 @@ def test_what_is_said_is_a_command_to_its_case(ledger: Ledger, ticker: Ticker, t
     assert (output.topic, output.key) == (topics.COMMANDS, case().case_id.encode())
     assert output.source == Partition(topics.COMMANDS, 0)
     command = decoding.decode(wire.COMMAND, output.value)
+    assert isinstance(command, wire.ClockDue)
     assert (command.case_id, command.clock, command.generation) == (case().case_id, "due", 1)
     assert command.due_at == DUE
     assert command.command_id == output.message_id == envelope.header(output.headers, "ce_id")
